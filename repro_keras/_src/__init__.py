@@ -1,0 +1,1 @@
+"""Everything private: see the layout in CONTRIBUTING or the README."""

@@ -1,0 +1,107 @@
+"""TensorFlow: thread pools, devices, deterministic operations, and its global seed."""
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+from tensorflow.python.eager import context
+from tensorflow.python.framework import config as framework_config
+from tensorflow.python.util import _pywrap_util_port
+
+from repro_keras._src.errors import ConfigError, StageError
+
+if TYPE_CHECKING:
+    from repro_keras._src.config import ReproConfig
+
+INTER_OP_THREADS = 1
+
+_MOVE = "Move `import repro_keras` above `import tensorflow`, to the top of the script."
+
+
+def started() -> bool:
+    # The handle is made at the first op; asking the public functions would start it.
+    return context.context()._context_handle is not None
+
+
+def onednn() -> bool:
+    """Whether TensorFlow uses oneDNN, which it decides once, as it is imported."""
+    return _pywrap_util_port.IsMklEnabled()
+
+
+def check_before(config: "ReproConfig") -> None:
+    if started():
+        if threads() != (config.threads, INTER_OP_THREADS):
+            raise StageError(
+                "TensorFlow was started before repro_keras was imported, with "
+                f"{_pool(threads()[0])} intra-op and {_pool(threads()[1])} inter-op threads; "
+                f"repro_keras needs {config.threads} and {INTER_OP_THREADS}, and the pools cannot "
+                f"be resized. {_MOVE}"
+            )
+        if config.device == "cpu" and tf.config.get_visible_devices("GPU"):
+            raise StageError(
+                "TensorFlow was started on a GPU before repro_keras was imported, and "
+                f"device='cpu' is configured. {_MOVE}"
+            )
+    if not onednn():
+        raise StageError(
+            "TensorFlow was imported before repro_keras, with its oneDNN operations off "
+            "(TF_ENABLE_ONEDNN_OPTS=0, or its own choice for this CPU), and decides this only "
+            f"once; repro_keras needs them on. {_MOVE}"
+        )
+
+
+def _pool(threads: int) -> str:
+    return str(threads) if threads else "as many as cores"
+
+
+def threads() -> tuple[int, int]:
+    """The sizes of the intra-op and inter-op pools; 0 means as many as there are cores."""
+    return (
+        tf.config.threading.get_intra_op_parallelism_threads(),
+        tf.config.threading.get_inter_op_parallelism_threads(),
+    )
+
+
+def apply(config: "ReproConfig") -> None:
+    if threads() != (config.threads, INTER_OP_THREADS):
+        tf.config.threading.set_intra_op_parallelism_threads(config.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(INTER_OP_THREADS)
+    if config.device == "cpu":
+        if not started():  # otherwise `check_before` has looked
+            tf.config.set_visible_devices([], "GPU")
+    else:
+        require_gpu(config)
+    tf.config.experimental.enable_op_determinism()
+
+
+def seed(number: int) -> None:
+    tf.random.set_seed(number)
+
+
+def require_gpu(config: "ReproConfig") -> None:
+    if not tf.config.list_physical_devices("GPU"):
+        raise ConfigError(
+            f"device={config.device!r} needs a GPU that TensorFlow can use, and it finds none. "
+            "Use device='cpu', or install TensorFlow with CUDA and look at `nvidia-smi`."
+        )
+
+
+def amiss(config: "ReproConfig") -> list[str]:
+    found = []
+    if threads() != (config.threads, INTER_OP_THREADS):
+        found.append(
+            f"TensorFlow's pools have {_pool(threads()[0])} intra-op and {_pool(threads()[1])} "
+            f"inter-op threads, not {config.threads} and {INTER_OP_THREADS}. Remove the line that "
+            "sets them; use repro.configure(threads=…)."
+        )
+    if not framework_config.is_op_determinism_enabled():
+        found.append("Op determinism was switched off. Remove the line that does it.")
+    if not onednn():
+        found.append(
+            "TensorFlow's oneDNN operations are off: TF_ENABLE_ONEDNN_OPTS was changed before "
+            "TensorFlow was imported. Remove that line."
+        )
+    return found
+
+
+def outside_graph():
+    return tf.init_scope()

@@ -1,0 +1,426 @@
+"""`ReproConfig`, and putting it in force: at import, as libraries load, and when it is changed."""
+
+import dataclasses
+import operator
+import os
+import platform
+import random
+import sys
+import warnings
+
+from repro_keras._src import backends, hooks, seeding
+from repro_keras._src.bits import ROOT_SEED_MAX
+from repro_keras._src.errors import ConfigError, ReproWarning, StageError
+
+DEVICES = ("cpu", "gpu")
+GUARANTEES = ("machine", "portable")
+OFF = os.environ.get("REPRO_KERAS_OFF", "").strip().lower() not in ("", "0", "false")
+"""Whether `REPRO_KERAS_OFF` asks for plain Keras: nothing is set, seeded or wrapped then."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReproConfig:
+    """The configuration in force, as `repro.config()` returns it.
+
+    Attributes:
+        seed: the root seed, from 0 to 2**32 - 1.
+        device: `"cpu"` or `"gpu"`.
+        threads: size of the intra-op, BLAS and OpenMP thread pools. The bits depend on it.
+        guarantee: `"machine"` or `"portable"`; `"none"` where repro_keras is switched off or
+            runs on an untested Keras.
+        python_seed: the seed of `random`; `None` means `seed`.
+        numpy_seed: the seed of `numpy.random`; `None` means `seed`.
+        backend_seed: the backend's global seed; `None` means `seed`.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    guarantee: str = "machine"
+    python_seed: int | None = None
+    numpy_seed: int | None = None
+    backend_seed: int | None = None
+
+    def seed_of(self, generator: str) -> int:
+        """The seed of `"python"`, `"numpy"` or `"backend"`: its own, or the one seed."""
+        own = getattr(self, f"{generator}_seed")
+        return self.seed if own is None else own
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """When a setting is read for the last time.
+
+    Attributes:
+        settings: the fields of `ReproConfig` that are read then.
+        name: what the stage is called in errors.
+        module: the module whose import ends it.
+        until_started: whether it lasts on, after that import, until the backend's first op.
+        why: what reads the settings.
+    """
+
+    settings: tuple[str, ...]
+    name: str
+    module: str
+    until_started: bool
+    why: str
+
+    def over(self) -> bool:
+        if self.module not in sys.modules:
+            return False
+        return not self.until_started or backends.started()
+
+
+STAGES = (
+    Stage(
+        ("guarantee",),
+        "before NumPy is imported",
+        "numpy",
+        False,
+        "NumPy's linear algebra chooses its kernels by CPU as it loads",
+    ),
+    Stage(
+        ("device",),
+        "before TensorFlow is imported",
+        "tensorflow",
+        False,
+        "TensorFlow looks for GPUs once",
+    ),
+    Stage(
+        ("threads",),
+        "before the first TensorFlow op",
+        "tensorflow",
+        True,
+        "TensorFlow starts its thread pools at its first op and never resizes them",
+    ),
+    Stage(
+        ("seed", "python_seed", "numpy_seed", "backend_seed"),
+        "at any time",
+        "",
+        False,
+        "generators can be seeded again; names count afresh from there on",
+    ),
+)
+
+_BLAS_SWITCHES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+_GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+_ONEDNN_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
+
+_config = ReproConfig()
+_outside: dict[str, str | None] = {}  # what the environment said before us
+
+
+def switches(config: ReproConfig) -> dict[str, str | None]:
+    """The environment variables that a configuration sets (`None`: removes)."""
+    portable = config.guarantee == "portable"
+    result: dict[str, str | None] = dict.fromkeys(_BLAS_SWITCHES, str(config.threads))
+    # TensorFlow's own default for the first depends on the CPU.
+    result["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    result["ONEDNN_MAX_CPU_ISA"] = "AVX2" if portable else "DEFAULT"
+    result["OPENBLAS_CORETYPE"] = "Haswell" if portable else None
+    for switch in _GPU_SWITCHES:
+        result[switch] = "-1" if config.device == "cpu" else _outside.get(switch)
+    return result
+
+
+def config() -> ReproConfig:
+    """The frozen `ReproConfig` in force.
+
+    Example:
+
+    ```python
+    >>> repro.config().threads
+    1
+    ```
+    """
+    return _config
+
+
+_UNSET = object()
+
+
+def configure(
+    *,
+    seed=_UNSET,
+    device=_UNSET,
+    threads=_UNSET,
+    guarantee=_UNSET,
+    python_seed=_UNSET,
+    numpy_seed=_UNSET,
+    backend_seed=_UNSET,
+) -> ReproConfig:
+    """Sets the process-wide configuration; what is not given stays as it is.
+
+    Call it right after `import repro_keras`. Giving any seed seeds again: Python's, NumPy's and
+    the backend's generators, and names count afresh, as after `keras.utils.set_random_seed`.
+
+    Args:
+        seed: the root seed, an integer (Python's or NumPy's) from 0 to 2**32 - 1.
+        device: `"cpu"`, or `"gpu"` where there is one.
+        threads: size of the intra-op, BLAS and OpenMP thread pools, from 1. The bits depend on
+            it, so `"portable"` allows only 1.
+        guarantee: `"machine"`, or `"portable"` (not proved yet: it warns).
+        python_seed: a seed for `random` alone; `None` for the one seed.
+        numpy_seed: a seed for `numpy.random` alone; `None` for the one seed.
+        backend_seed: a seed for the backend's global generator alone; `None` for the one seed.
+
+    Returns:
+        The `ReproConfig` in force from here on.
+
+    Raises:
+        ConfigError: where a value is not one of those.
+        StageError: where a setting would change and it is too late for it; nothing is changed
+            then. It names the stage and the import to move.
+
+    Example:
+
+    ```python
+    import repro_keras as keras
+    from repro_keras import repro
+
+    repro.configure(seed=7)
+    ```
+    """
+    given = {name: value for name, value in locals().items() if value is not _UNSET}
+    new = _checked({**dataclasses.asdict(_config), **given})
+    if OFF:
+        return _config
+    for stage in STAGES:
+        changed = [s for s in stage.settings if getattr(new, s) != getattr(_config, s)]
+        if changed and stage.over():
+            raise StageError(
+                f"{changed[0]}={getattr(new, changed[0])!r} comes too late: it must be set "
+                f"{stage.name}, because {stage.why}. In force: "
+                f"{changed[0]}={getattr(_config, changed[0])!r}. Move `import repro_keras` and "
+                f"`repro.configure(...)` above the first use of Keras and above "
+                f"`import {stage.module}`, or set REPRO_KERAS_{changed[0].upper()}."
+            )
+    old_guarantee = _config.guarantee
+    _put_in_force(new, reseed=any(name.endswith("seed") for name in given), gpu_now=True)
+    if new.guarantee == "portable" != old_guarantee:
+        _warn_portable()
+    return _config
+
+
+def begin() -> None:
+    """Puts the environment's configuration in force, at the import of repro_keras."""
+    global _config
+    if OFF:
+        _config = dataclasses.replace(_config, guarantee="none")
+        return
+    config = _from_environment()
+    _warn_hash_seed()
+    if config.guarantee == "portable":
+        _warn_portable()
+    for switch in switches(config):
+        _outside[switch] = os.environ.get(switch)
+    for switch in _ONEDNN_SWITCHES:
+        theirs, ours = _outside[switch], switches(config)[switch]
+        if theirs is not None and theirs != ours:
+            warnings.warn(
+                f"The environment says {switch}={theirs}; repro_keras uses {switch}={ours}, so "
+                "that the bits do not depend on the shell. Unset it to be rid of this warning.",
+                ReproWarning,
+                stacklevel=_to_importer(),
+            )
+    if backends.loaded():  # what can be too late comes first: then nothing is half done
+        backends.check_before(config)
+    _put_in_force(config, reseed=True, gpu_now=False)
+    hooks.after_import("numpy", lambda: _apply_numpy(_config, blas=False, reseed=True))
+    hooks.after_import("tensorflow", lambda: _apply_backend(_config, reseed=True))
+
+
+def root_seed_was_set(seed: int) -> None:
+    """`keras.utils.set_random_seed(seed)` was called: it is the root seed from here on."""
+    global _config
+    _config = dataclasses.replace(
+        _config, seed=seed, python_seed=None, numpy_seed=None, backend_seed=None
+    )
+    seeding.set_root_seed(seed)
+
+
+def lose_guarantee() -> None:
+    """An untested Keras is used on the user's own risk."""
+    global _config
+    _config = dataclasses.replace(_config, guarantee="none")
+
+
+def _put_in_force(new: ReproConfig, *, reseed: bool, gpu_now: bool) -> None:
+    global _config
+    old, _config = _config, new  # in force already for the hooks that run below
+    environment = switches(new)
+    before = {switch: os.environ.get(switch) for switch in environment}
+    _write_environment(environment)
+    try:
+        if "numpy" in sys.modules:
+            _apply_numpy(new, blas=True, reseed=reseed)
+        if backends.loaded():
+            _apply_backend(new, reseed=reseed)
+        if new.device == "gpu" and gpu_now:
+            backends.require_gpu(new)
+    except Exception:
+        _config = old
+        _write_environment(before)
+        raise
+    if reseed:
+        random.seed(new.seed_of("python"))
+        seeding.set_root_seed(new.seed)
+
+
+def _write_environment(values: dict[str, str | None]) -> None:
+    for switch, value in values.items():
+        if value is None:
+            os.environ.pop(switch, None)
+        else:
+            os.environ[switch] = value
+
+
+def _apply_numpy(config: ReproConfig, *, blas: bool, reseed: bool) -> None:
+    import numpy as np
+
+    if reseed:
+        np.random.seed(config.seed_of("numpy"))
+    if blas:  # it was loaded before the switches were set
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(limits=config.threads)
+
+
+def _apply_backend(config: ReproConfig, *, reseed: bool) -> None:
+    backends.apply(config)
+    if reseed:
+        backends.seed(config.seed_of("backend"))
+
+
+def _from_environment() -> ReproConfig:
+    known = {f"REPRO_KERAS_{field.name.upper()}" for field in dataclasses.fields(ReproConfig)}
+    others = {"REPRO_KERAS_OFF", "REPRO_KERAS_UNTESTED"}
+    values: dict[str, object] = {}
+    for variable, text in os.environ.items():
+        if not variable.startswith("REPRO_KERAS_") or variable in others:
+            continue
+        if variable not in known:
+            raise ConfigError(
+                f"The environment sets {variable}, which repro_keras does not know. It knows: "
+                f"{', '.join(sorted(known | others))}."
+            )
+        name = variable.removeprefix("REPRO_KERAS_").lower()
+        text = text.strip()
+        if not text:
+            continue
+        if name in ("device", "guarantee"):
+            values[name] = text.lower()
+        elif text.isascii() and text.isdigit():
+            values[name] = int(text)
+        else:
+            values[name] = text  # refused below, by name
+    try:
+        return _checked({**dataclasses.asdict(ReproConfig()), **values})
+    except ConfigError as error:
+        said = ", ".join(f"REPRO_KERAS_{name.upper()}={values[name]}" for name in values)
+        raise ConfigError(f"{error} (The environment says {said}.)") from None
+
+
+def _checked(values: dict[str, object]) -> ReproConfig:
+    values = dict(values)
+    for name in ("seed", "python_seed", "numpy_seed", "backend_seed"):
+        if name == "seed" or values[name] is not None:
+            values[name] = _integer(name, values[name], 0, ROOT_SEED_MAX)
+    values["threads"] = _integer("threads", values["threads"], 1, 1024)
+    _one_of("device", values["device"], DEVICES)
+    lost = ("none",) if _config.guarantee == "none" else ()
+    _one_of("guarantee", values["guarantee"], GUARANTEES + lost)
+    if values["guarantee"] == "portable":
+        if values["threads"] != 1:
+            raise ConfigError(
+                "guarantee='portable' needs threads=1: how a larger pool splits a sum depends on "
+                f"its size and on the CPU's caches. Received: threads={values['threads']}. Use "
+                "threads=1, or guarantee='machine', whose bits depend on threads."
+            )
+        if values["device"] != "cpu":
+            raise ConfigError(
+                "guarantee='portable' holds on CPUs only. Received: "
+                f"device={values['device']!r}. Use device='cpu' or guarantee='machine'."
+            )
+        _require_avx2()
+    if lost:
+        values["guarantee"] = "none"
+    return ReproConfig(**values)  # type: ignore[arg-type]
+
+
+def _integer(name: str, value: object, low: int, high: int) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise ConfigError(
+            f"{name} must be an integer from {low} to {high}. Received: {name}={value!r} "
+            f"(of type {type(value).__name__})"
+        )
+    return number
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(
+            f"{name} must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r} "
+            f"(of type {type(value).__name__})"
+        )
+
+
+def _require_avx2() -> None:
+    missing = ["x86-64"]
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        import archspec.cpu
+
+        host = archspec.cpu.host()
+        missing = [feature for feature in ("avx2", "fma") if feature not in host]
+    if missing:
+        raise ConfigError(
+            "guarantee='portable' needs an x86-64 CPU with AVX2 and FMA; this one lacks "
+            f"{' and '.join(missing)}. Use guarantee='machine'."
+        )
+
+
+def _warn_portable() -> None:
+    warnings.warn(
+        "guarantee='portable' is not proved yet: the switches for it are set, but operations "
+        "that use CPU-specific approximations (rsqrt, reciprocal, and normalization layers built "
+        "on them) may still differ between makes of CPU. Use guarantee='machine' for what holds.",
+        ReproWarning,
+        stacklevel=_to_importer(),
+    )
+
+
+def _warn_hash_seed() -> None:
+    if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED", "random") == "random":
+        warnings.warn(
+            "PYTHONHASHSEED is random, and a running process cannot set it. Nothing of "
+            "repro_keras depends on it, but a loop over a set of strings in your own code does. "
+            "Start Python with PYTHONHASHSEED=0 to be sure.",
+            ReproWarning,
+            stacklevel=_to_importer(),
+        )
+
+
+def _to_importer() -> int:
+    """The stack level, for `warnings.warn`, of the line outside that led here."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith("importlib."):  # `warnings` does not count those
+            if not name.startswith("repro_keras"):
+                return level
+            level += 1
+        frame = frame.f_back
+    return 1

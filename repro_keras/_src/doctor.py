@@ -1,0 +1,127 @@
+"""What in this process is not reproducible, and the fix."""
+
+import dataclasses
+import importlib.metadata
+import os
+import sys
+
+from repro_keras._src import backends, config, patches
+
+
+def doctor() -> list[str]:
+    """Prints the configuration, stages, patch table, and what is amiss in this process.
+
+    Nothing is loaded for it: what it says of NumPy, Keras and the backend holds for as far as
+    they are loaded.
+
+    Returns:
+        What is amiss, a sentence each with the fix; empty where nothing is.
+
+    Example:
+
+    ```python
+    repro.doctor()
+    ```
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    findings = _findings()
+
+    table = Table(title="Configuration", title_justify="left")
+    table.add_column("setting")
+    table.add_column("value")
+    table.add_column("can be changed")
+    stages = {name: stage for stage in config.STAGES for name in stage.settings}
+    for field in dataclasses.fields(config.ReproConfig):
+        value = getattr(config.config(), field.name)
+        stage = stages[field.name]
+        when = f"{stage.name} — too late now" if stage.over() else stage.name
+        table.add_row(field.name, "as seed" if value is None else str(value), when)
+    console.print(table)
+
+    table = Table(title="Environment switches", title_justify="left")
+    table.add_column("switch")
+    table.add_column("value")
+    for switch in sorted(config.switches(config.config())):
+        table.add_row(switch, os.environ.get(switch, "(unset)"))
+    console.print(table)
+
+    table = Table(title="Packages", title_justify="left")
+    table.add_column("package")
+    table.add_column("version")
+    table.add_column("loaded")
+    for package in ("repro_keras", "keras", "tensorflow", "numpy", "h5py"):
+        loaded = "yes" if package in sys.modules else "no"
+        table.add_row(package, _version(package), loaded)
+    console.print(table)
+
+    table = Table(
+        title=f"Patches (tested on Keras {patches.TESTED[0]} to {patches.TESTED[1]})",
+        title_justify="left",
+    )
+    table.add_column("patch", overflow="fold")
+    table.add_column("why")
+    for row in patches.installed:
+        table.add_row(row.name, row.why + (f" ({row.issue})" if row.issue else ""))
+    if patches.installed:
+        console.print(table)
+    elif not config.OFF:
+        console.print("Patches: none yet; they are put in place when Keras is loaded.")
+
+    if findings:
+        console.print("Amiss:")
+        for finding in findings:
+            console.print(f"  • {finding}", soft_wrap=True, markup=False)
+    else:
+        console.print("Nothing amiss.")
+    return findings
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _findings() -> list[str]:
+    if config.OFF:
+        return ["REPRO_KERAS_OFF is set: this is plain Keras. Unset it."]
+    found = []
+    if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED", "random") == "random":
+        found.append(
+            "PYTHONHASHSEED is random: loops over sets of strings in your code differ from run "
+            "to run. Start Python with PYTHONHASHSEED=0."
+        )
+    for switch, value in sorted(config.switches(config.config()).items()):
+        if os.environ.get(switch) != value:
+            found.append(
+                f"{switch} was changed to {os.environ.get(switch)!r} after repro_keras set it to "
+                f"{value!r}. Remove that line."
+            )
+    if config.config().guarantee == "none":
+        found.append(
+            "This Keras is untested (REPRO_KERAS_UNTESTED=1): nothing is guaranteed. Install "
+            f"Keras {patches.TESTED[0]} to {patches.TESTED[1]}."
+        )
+    if patches.left_out:
+        found.append(f"Patches left out: {', '.join(sorted(patches.left_out))}.")
+    found += backends.amiss(config.config())
+    return found + _large_pools()
+
+
+def _large_pools() -> list[str]:
+    if "numpy" not in sys.modules:
+        return []
+    import threadpoolctl
+
+    threads = config.config().threads
+    return [
+        f"The {pool['internal_api']} thread pool of {os.path.basename(pool['filepath'])} has "
+        f"{pool['num_threads']} threads, not {threads}: it was loaded before repro_keras or "
+        "resized. Move `import repro_keras` to the top of the script."
+        for pool in threadpoolctl.threadpool_info()
+        if pool["num_threads"] != threads
+    ]

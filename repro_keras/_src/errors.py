@@ -1,0 +1,33 @@
+"""The `ReproError` family: every error says what was expected, what came, and what to do."""
+
+
+class ReproError(Exception):
+    """The base of every error that repro_keras raises on purpose."""
+
+
+class ConfigError(ReproError, ValueError):
+    """A setting has a value that it cannot have."""
+
+
+class StageError(ReproError, RuntimeError):
+    """A setting came too late: something that reads it only once has already read it."""
+
+
+class SeamError(ReproError, ImportError):
+    """The installed Keras is not one whose seam is known."""
+
+
+class ScopeError(ReproError, RuntimeError):
+    """A `repro.scope` is used in a way that it cannot work."""
+
+
+class SeedNameError(ReproError, ValueError):
+    """A text is not a name by the grammar in docs/bits.md."""
+
+
+class CanonicalError(ReproError, TypeError):
+    """A value has no canonical form, so that it cannot be digested or written canonically."""
+
+
+class ReproWarning(UserWarning):
+    """Something that makes results less repeatable than they could be."""

@@ -1,0 +1,103 @@
+"""The face: `repro_keras.X` is `keras.X`, by every form of import."""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+
+from repro_keras._src import config, hooks
+
+OURS = ("repro",)
+"""The submodules that Keras does not have."""
+
+_PACKAGE = "repro_keras"
+
+
+def begin(package: str) -> None:
+    """Puts the configuration in force and the import finder in place."""
+    assert package == _PACKAGE
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return  # `importlib.reload`
+    config.begin()
+    # First in line: the folders of the stubs must not be found as namespace packages.
+    sys.meta_path.insert(0, _Finder())
+    if "keras" in sys.modules:
+        _install_seam()
+    else:
+        hooks.after_import("keras", _install_seam)
+
+
+def get(name: str):
+    """A name of Keras's, or one that only `tf.keras` has."""
+    if name == "__all__":
+        return sorted(n for n in vars(_keras()) if not n.startswith("_"))
+    if name.startswith("__") and name != "__version__":
+        # What the import machinery and tools ask any module for must not load Keras.
+        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")
+    if name in OURS:
+        return importlib.import_module(f"{_PACKAGE}.{name}")
+    try:
+        value = getattr(_keras(), name)
+    except AttributeError:
+        raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}") from None
+    return value
+
+
+def names() -> list[str]:
+    return sorted({*dir(_keras()), *OURS})
+
+
+def _keras():
+    return importlib.import_module("keras")
+
+
+def _install_seam() -> None:
+    from repro_keras._src import patches
+
+    patches.install()
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds `repro_keras.layers` as the module `keras.layers`, the same object."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        package, _, name = fullname.partition(".")
+        if package != _PACKAGE or not name or name.split(".")[0] in (*OURS, "_src"):
+            return None
+        module = _module(name)
+        if module is None:
+            return None
+        spec = importlib.machinery.ModuleSpec(
+            fullname, _Loader(module), is_package=hasattr(module, "__path__")
+        )
+        return spec
+
+
+def _module(name: str):
+    """Keras's module of that name, or the one that only `tf.keras` has."""
+    _keras()
+    for parent in ("keras", "keras._tf_keras.keras"):
+        try:
+            return importlib.import_module(f"{parent}.{name}")
+        except ModuleNotFoundError as error:
+            if not f"{parent}.{name}".startswith(error.name or " "):
+                raise  # Keras has it, and misses something else
+    return None
+
+
+class _Loader(importlib.abc.Loader):
+    """Hands over a module that is loaded already, and leaves it as it was."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def create_module(self, spec):
+        module = self._module
+        self._own = {
+            name: getattr(module, name, None) for name in ("__spec__", "__loader__", "__package__")
+        }
+        return module
+
+    def exec_module(self, module):
+        for name, value in self._own.items():
+            setattr(module, name, value)

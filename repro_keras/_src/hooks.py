@@ -1,0 +1,65 @@
+"""Functions that run right after a module was imported, by whomever.
+
+`wrapt` has such hooks too, and TensorFlow brings it along, but importing it takes more than the
+50 ms that `import repro_keras` may take.
+"""
+
+import importlib.abc
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable
+
+_waiting: dict[str, Callable[[], None]] = {}
+_finding = threading.local()
+
+
+def after_import(name: str, function: Callable[[], None]) -> None:
+    """Calls `function` once, right after the module `name` was imported.
+
+    Where the module is there already, nothing is called: the caller knows best what is still
+    possible then.
+
+    Args:
+        name: the full name of a top-level module.
+        function: takes nothing; an exception of it fails the import.
+    """
+    if name not in sys.modules:
+        _waiting[name] = function
+        if _finder not in sys.meta_path:
+            sys.meta_path.insert(0, _finder)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds a module as everybody else would, and lends it a loader that calls the function."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname not in _waiting or getattr(_finding, "name", None) == fullname:
+            return None
+        _finding.name = fullname
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            _finding.name = None
+        if spec is None or spec.loader is None:
+            return None
+        spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        # The module must never see the lent loader: tools ask it for sources and data.
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _waiting[module.__name__]()
+        del _waiting[module.__name__]
+
+
+_finder = _Finder()

@@ -1,0 +1,94 @@
+"""The seam: the few functions of Keras that are wrapped in place, one file per subject.
+
+`install` runs right after Keras was imported, by whomever. Only here, in `_src/backends` and in
+`v1` are private names of Keras and TensorFlow touched.
+"""
+
+import os
+
+from repro_keras._src.errors import SeamError
+
+TESTED = ("3.12", "3.15")
+"""The first and last minor version of Keras that the seam was tested on."""
+
+installed: list = []
+"""The rows in force, for `repro.doctor()`."""
+
+left_out: set[str] = set()
+"""Names of rows that tests leave out, to see their controls fail."""
+
+
+def install() -> None:
+    """Puts every row in place; raises `SeamError` where this Keras is not one that is known."""
+    import keras
+
+    from repro_keras._src import backends, config
+
+    if config.OFF:  # plain Keras, where the names of `tf.keras` can still be found
+        from repro_keras._src.patches import tf_names
+
+        _put_in_place(tf_names.patches())
+        return
+    backends.require_supported(keras.backend.backend())
+    if _version(keras.__version__) not in _tested_range():
+        if os.environ.get("REPRO_KERAS_UNTESTED", "") != "1":
+            raise SeamError(
+                f"Keras {keras.__version__} is not one that repro_keras was tested on. "
+                f"{_what_to_do()} REPRO_KERAS_UNTESTED=1 goes on, with guarantee 'none'."
+            )
+        config.lose_guarantee()
+    if config.config().device == "gpu":
+        backends.require_gpu(config.config())
+    try:
+        _put_in_place(_rows())
+    except (SeamError, ImportError) as error:
+        raise SeamError(
+            f"Keras {keras.__version__} is not as repro_keras knows it: {error}. {_what_to_do()}"
+        ) from error
+
+
+def _rows() -> list:
+    # Loaded late: these import Keras.
+    from repro_keras._src import seeding
+    from repro_keras._src.patches import generators, names, session, tf_names, weights
+
+    seeding.hooks.entered = session.enter_scope
+    seeding.hooks.left = session.leave_scope
+    return [
+        *names.PATCHES,
+        *generators.PATCHES,
+        *weights.PATCHES,
+        *session.PATCHES,
+        *tf_names.patches(),
+    ]
+
+
+def _put_in_place(rows: list) -> None:
+    from repro_keras._src.patches.patch import replace_imported
+
+    imported_by_name = []
+    for row in rows:
+        if row.name not in left_out:
+            pair = row.install()
+            installed.append(row)
+            if row.everywhere:
+                imported_by_name.append(pair)
+    if imported_by_name:
+        replace_imported(imported_by_name)
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _tested_range():
+    (major, first), (_, last) = map(_version, TESTED)
+    return [(major, minor) for minor in range(first, last + 1)]
+
+
+def _what_to_do() -> str:
+    return (
+        f"It works with Keras {TESTED[0]} to {TESTED[1]}: "
+        f"`pip install 'keras>={TESTED[0]},<{TESTED[1]}.99'`, or a newer repro_keras."
+    )

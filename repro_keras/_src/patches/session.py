@@ -1,0 +1,84 @@
+"""Keras's own sessions and files: what starts names afresh, and what takes none."""
+
+import collections
+import functools
+
+from keras.src.backend.common import global_state
+
+from repro_keras._src import config, seeding
+from repro_keras._src.patches.patch import Patch
+
+# What Keras counts and draws by, which a scope has its own of.
+_PER_SCOPE = ("object_name_uids", "global_seed_generator")
+
+
+def enter_scope() -> dict[str, object]:
+    """Starts Keras's automatic names and global generator afresh; returns the outer ones."""
+    outside = {name: global_state.get_global_attribute(name) for name in _PER_SCOPE}
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+    global_state.set_global_attribute("global_seed_generator", None)
+    return outside
+
+
+def leave_scope(outside) -> None:
+    """Puts the outer ones back."""
+    for name, value in outside.items():
+        global_state.set_global_attribute(name, value)
+
+
+def _reroot(original):
+    @functools.wraps(original)
+    def set_random_seed(seed):
+        original(seed)
+        config.root_seed_was_set(seed)
+
+    return set_random_seed
+
+
+def _clear(original):
+    @functools.wraps(original)
+    def clear_session(free_memory=True):
+        original(free_memory=free_memory)
+        seeding.start_afresh()
+
+    return clear_session
+
+
+def _load(original):
+    @functools.wraps(original)
+    def load(*args, **kwargs):
+        with seeding.loading():
+            return original(*args, **kwargs)
+
+    return load
+
+
+PATCHES = (
+    Patch(
+        target="keras.src.utils.rng_utils:set_random_seed",
+        parameters=("seed",),
+        make=_reroot,
+        everywhere=True,
+        why="makes its seed the root of all names from there on",
+    ),
+    Patch(
+        target="keras.src.backend.common.global_state:clear_session",
+        parameters=("free_memory",),
+        make=_clear,
+        everywhere=True,
+        why="starts the occurrences of names afresh, as it does Keras's own",
+    ),
+    Patch(
+        target="keras.src.saving.saving_api:load_model",
+        parameters=("filepath", "custom_objects", "compile", "safe_mode"),
+        make=_load,
+        everywhere=True,
+        why="what is built while a file is loaded takes no names from what is built after",
+    ),
+    Patch(
+        target="keras.src.saving.saving_lib:_load_model_from_fileobj",
+        parameters=("fileobj", "custom_objects", "compile", "safe_mode"),
+        make=_load,
+        why="the same for unpickling and copying",
+    ),
+)

@@ -1,0 +1,332 @@
+"""Root seed → named seeds: frames (what a scope holds), nodes (places in them), and draws.
+
+Nothing here knows Keras. `_src/patches` finds out *where* a random thing is made and asks a
+`Node` for its name; `_src/config` says what the root seed is.
+"""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import operator
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from repro_keras._src import bits
+from repro_keras._src.errors import ConfigError, ScopeError
+
+_Builder = TypeVar("_Builder", bound=Callable)
+
+
+class Node:
+    """A place in a frame: the frame's top, or a layer, model or name scope below it.
+
+    Attributes:
+        frame: the frame whose names begin here.
+        path: the path below the frame's scopes; `""` for the top.
+    """
+
+    __slots__ = ("frame", "path", "_counts", "_named", "derived_from", "__weakref__")
+
+    def __init__(self, frame: "Frame", path: str, derived_from: tuple[tuple[str, str], ...] = ()):
+        self.frame = frame
+        self.path = path
+        # (automatic name, base) of this layer and those around it: a part of the user's may
+        # carry one of them in its name, and with it a process-wide counter.
+        self.derived_from = derived_from
+        self._counts: Counter[str] = Counter()
+        self._named: dict[str, Node] = {}
+
+    def join(self, segment: str) -> str:
+        return f"{self.path}/{segment}" if self.path else segment
+
+    def numbered(self, base: str) -> str:
+        """The path of the next thing below that was named automatically: `base#k`."""
+        with self.frame.lock:
+            number = self._counts[base]
+            self._counts[base] += 1
+        return self.join(f"{bits.label(base)}#{number}")
+
+    def named(self, name: str) -> str:
+        """The path of a thing below that was given a name."""
+        for automatic, base in reversed(self.derived_from):
+            if name.startswith(automatic + "_"):
+                name = base + name[len(automatic) :]
+                break
+        return self.join(bits.label(name))
+
+    def inside(self, name: str) -> "Node":
+        """The node of a plain name scope below, one and the same for one name."""
+        with self.frame.lock:
+            if name not in self._named:
+                self._named[name] = Node(self.frame, self.named(name), self.derived_from)
+            return self._named[name]
+
+
+class Frame:
+    """What one entry of a scope holds: its names so far. Another entry starts afresh.
+
+    A layer keeps the frame it was constructed in, so that a model that is built late is named as
+    one that was built at once.
+
+    Attributes:
+        prefix: the scopes, as names begin with them.
+        root_seed: the root seed in force when the frame was made.
+        model_name: what a model without a name is called here; `None` outside scopes.
+    """
+
+    def __init__(self, prefix: str, root_seed: int, model_name: str | None = None):
+        self.prefix = prefix
+        self.root_seed = root_seed
+        self.model_name = model_name
+        self.lock = threading.Lock()
+        self.top = Node(self, "")
+        self._occurrences: Counter[str] = Counter()
+
+    def take(self, path: str) -> bits.Name:
+        """The next occurrence of a path."""
+        with self.lock:
+            occurrence = self._occurrences[path]
+            self._occurrences[path] += 1
+        return bits.Name(self.prefix, path, occurrence)
+
+    def seed(self, name: bits.Name) -> int:
+        return bits.derive_seed(self.root_seed, str(name))
+
+    def afresh(self, root_seed: int | None = None) -> "Frame":
+        """The same scope with nothing named in it yet."""
+        root = self.root_seed if root_seed is None else root_seed
+        return Frame(self.prefix, root, self.model_name)
+
+
+class _Threads(threading.local):
+    """Each thread is in its own scopes, as it has its own Keras name counters."""
+
+    def __init__(self):
+        self.frames: list[Frame] = []
+        self.outside: list[object] = []
+        self.draws: list[Draws] = []
+
+
+_threads = _Threads()
+_outermost = Frame("", 0)
+
+
+def current_frame() -> Frame:
+    """The frame of the innermost scope of this thread."""
+    return _threads.frames[-1] if _threads.frames else _outermost
+
+
+def set_root_seed(root_seed: int) -> None:
+    """Makes `root_seed` the root of every name from here on, and starts occurrences afresh."""
+    global _outermost
+    _outermost = _outermost.afresh(root_seed)
+    _threads.frames[:] = [frame.afresh(root_seed) for frame in _threads.frames]
+
+
+def start_afresh() -> None:
+    """Forgets what was named in the innermost scope, as `keras.utils.clear_session` does."""
+    global _outermost
+    if _threads.frames:
+        _threads.frames[-1] = _threads.frames[-1].afresh()
+    else:
+        _outermost = _outermost.afresh()
+
+
+def seed_for(path: str) -> int:
+    """The integer seed of a named thing: a pure function of the root seed and the name.
+
+    Args:
+        path: a name by the grammar in `docs/bits.md`, e.g. `"net/dense#0/kernel"`; inside a scope
+            names begin with it: `"fold[2]:net/dense#0/kernel"`. Names of one's own are welcome
+            for one's own generators.
+
+    Returns:
+        An integer from 1 to 2**31 - 1.
+
+    Raises:
+        SeedNameError: where `path` is not such a name.
+
+    Example:
+
+    ```python
+    rng = np.random.default_rng(repro.seed_for("data/augment"))
+    keras.layers.Dense(8, kernel_initializer=keras.initializers.GlorotUniform(
+        seed=repro.seed_for("net/dense#0/kernel")))
+    ```
+    """
+    bits.check_name(path)
+    return bits.derive_seed(_outermost.root_seed, path)
+
+
+class Draws:
+    """The unseeded draws that make one weight: the first has the weight's own seed.
+
+    An initializer object keeps its seed from call to call (an LSTM's bias calls the same one
+    twice), as it does in plain Keras; every further object or draw gets a name below the weight.
+    """
+
+    def __init__(self, frame: Frame, name: bits.Name):
+        self._frame = frame
+        self._name = name
+        self._count = 0
+        self._by_object: dict[int, int] = {}
+
+    def next(self) -> int:
+        name = self._name
+        if self._count:
+            name = name._replace(path=f"{name.path}/draw#{self._count}")
+        self._count += 1
+        return self._frame.seed(name)
+
+    def of(self, initializer: object) -> int:
+        if id(initializer) not in self._by_object:
+            self._by_object[id(initializer)] = self.next()
+        return self._by_object[id(initializer)]
+
+
+@contextlib.contextmanager
+def drawing(frame: Frame, name: bits.Name) -> Iterator[None]:
+    """Inside, draws without a seed belong to the weight `name`."""
+    _threads.draws.append(Draws(frame, name))
+    try:
+        yield
+    finally:
+        _threads.draws.pop()
+
+
+def current_draws() -> Draws | None:
+    """The draws of the weight that is being made, or `None`."""
+    return _threads.draws[-1] if _threads.draws else None
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Inside, a file is loaded: what is built takes no occurrence from what is built outside."""
+    _threads.frames.append(current_frame().afresh())
+    try:
+        yield
+    finally:
+        _threads.frames.pop()
+
+
+class _Hooks:
+    """What follows scopes in and out; `_src/patches` registers Keras's own name counters."""
+
+    entered: Callable[[], object] | None = None
+    left: Callable[[object], None] | None = None
+
+
+hooks = _Hooks()
+
+
+class scope:
+    """Names begin here: what is built inside is the same whatever was built outside.
+
+    As a context manager, or as a decorator of a function that builds a model (there the default
+    name is the function's qualified name). Each entry starts layer names and occurrences afresh,
+    so that a builder called three times gives three equal models. Scopes nest, and the outer ones
+    are part of the name.
+
+    Args:
+        name: any text. A model made inside without a name is called by it.
+        index: which independent member this is (of an ensemble, of the folds of a
+            cross-validation). An integer from 0; another index gives other seeds.
+
+    Raises:
+        ConfigError: where `name` is not a text or `index` not such an integer.
+        ScopeError: where a decorated function is a generator or coroutine, or a scope without a
+            name is entered.
+
+    Example:
+
+    ```python
+    @repro.scope
+    def build():
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+
+    with repro.scope("fold", 3):
+        model = build()
+    ```
+    """
+
+    def __new__(cls, name=None, index=0):
+        if callable(name):  # the bare decorator, `@repro.scope`
+            return cls(None, index)(name)
+        return super().__new__(cls)
+
+    def __init__(self, name: str | None = None, index: int = 0):
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError(
+                "The name of a scope must be a text that is not empty. Received: "
+                f"name={name!r} (of type {type(name).__name__})"
+            )
+        try:
+            number = -1 if isinstance(index, bool) else operator.index(index)
+        except TypeError:
+            number = -1
+        if not 0 <= number < 2**53:
+            raise ConfigError(
+                "The index of a scope must be an integer from 0 (fold 0, fold 1, …). Received: "
+                f"index={index!r} (of type {type(index).__name__})"
+            )
+        self.name = name
+        self.index = number
+
+    def __enter__(self) -> "scope":
+        if self.name is None:
+            raise ScopeError(
+                "A scope needs a name here: `with repro.scope('net'):`. Only as a decorator does "
+                "it take the function's."
+            )
+        # Keras's own counters are part of what starts afresh, so it must be there.
+        importlib.import_module("keras")
+        outer = current_frame()
+        prefix = outer.prefix + bits.scope_prefix(self.name, self.index)
+        _threads.frames.append(Frame(prefix, outer.root_seed, self._model_name()))
+        _threads.outside.append(hooks.entered() if hooks.entered else None)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        own = bits.scope_prefix(self.name, self.index) if self.name else ""
+        if not _threads.outside or not current_frame().prefix.endswith(own):
+            raise ScopeError(
+                f"The scope {self.name!r} is left while it is not the innermost: scopes must be "
+                "left in the opposite order of entering them, in the thread that entered them."
+            )
+        _threads.frames.pop()
+        outside = _threads.outside.pop()
+        if hooks.left:
+            hooks.left(outside)
+
+    def __call__(self, builder: _Builder) -> _Builder:
+        if not callable(builder) or inspect.isclass(builder):
+            raise ScopeError(
+                "`repro.scope` decorates a function that builds a model. Received: "
+                f"{builder!r}; for a class, decorate the function that makes the object."
+            )
+        if inspect.isgeneratorfunction(builder) or inspect.iscoroutinefunction(builder):
+            raise ScopeError(
+                f"`repro.scope` cannot decorate {builder.__qualname__}: a generator or coroutine "
+                "leaves the scope before its body runs. Put `with repro.scope(...)` inside it."
+            )
+        name = self.name
+        if name is None:
+            name = getattr(builder, "__qualname__", None) or type(builder).__qualname__
+
+        @functools.wraps(builder)
+        def build(*args, **kwargs):
+            with scope(name, self.index):
+                return builder(*args, **kwargs)
+
+        return build  # type: ignore[return-value]
+
+    def _model_name(self) -> str:
+        """The scope's name as Keras and TensorFlow take it: a function's own name, no `/`."""
+        assert self.name is not None
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", self.name.rpartition("<locals>.")[2])
+        name = name if re.match(r"[A-Za-z0-9.]", name) else f"scope{name}"
+        return f"{name}_{self.index}" if self.index else name
