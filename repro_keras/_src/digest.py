@@ -154,7 +154,7 @@ def _describe_array(array, where: str) -> dict:
         "kind": "array",
         "dtype": dtype.name,
         "shape": shape,
-        "chunks": _chunks(memoryview(contiguous.reshape(-1).view(np.uint8))),
+        "chunks": _chunks(memoryview(contiguous.reshape(-1).view(np.uint8).data)),
     }
 
 

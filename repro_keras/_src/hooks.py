@@ -4,7 +4,6 @@
 50 ms that `import repro_keras` may take.
 """
 
-import importlib.abc
 import importlib.util
 import sys
 import threading
@@ -30,7 +29,7 @@ def after_import(name: str, function: Callable[[], None]) -> None:
             sys.meta_path.insert(0, _finder)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Finds a module as everybody else would, and lends it a loader that calls the function."""
 
     def find_spec(self, fullname, path=None, target=None):
@@ -43,11 +42,11 @@ class _Finder(importlib.abc.MetaPathFinder):
             _finding.name = None
         if spec is None or spec.loader is None:
             return None
-        spec.loader = _Loader(spec.loader)
+        spec.loader = _Loader(spec.loader)  # pyright: ignore
         return spec
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     def __init__(self, loader):
         self._loader = loader
 

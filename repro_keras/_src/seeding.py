@@ -13,7 +13,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from repro_keras._src import bits
 from repro_keras._src.errors import ConfigError, ScopeError
@@ -29,7 +29,7 @@ class Node:
         path: the path below the frame's scopes; `""` for the top.
     """
 
-    __slots__ = ("frame", "path", "_counts", "_named", "derived_from", "__weakref__")
+    __slots__ = ("__weakref__", "_counts", "_named", "derived_from", "frame", "path")
 
     def __init__(self, frame: "Frame", path: str, derived_from: tuple[tuple[str, str], ...] = ()):
         self.frame = frame
@@ -253,6 +253,12 @@ class scope:
     ```
     """
 
+    @overload
+    def __new__(cls, name: str | None = None, index: int = 0) -> "scope": ...
+
+    @overload
+    def __new__(cls, name: _Builder, index: int = 0) -> _Builder: ...
+
     def __new__(cls, name=None, index=0):
         if callable(name):  # the bare decorator, `@repro.scope`
             return cls(None, index)(name)
@@ -319,7 +325,7 @@ class scope:
 
         @functools.wraps(builder)
         def build(*args, **kwargs):
-            with scope(name, self.index):
+            with type(self)(name, self.index):
                 return builder(*args, **kwargs)
 
         return build  # type: ignore[return-value]

@@ -19,7 +19,7 @@ _MOVE = "Move `import repro_keras` above `import tensorflow`, to the top of the 
 
 def started() -> bool:
     # The handle is made at the first op; asking the public functions would start it.
-    return context.context()._context_handle is not None
+    return context.context()._context_handle is not None  # pyright: ignore
 
 
 def onednn() -> bool:

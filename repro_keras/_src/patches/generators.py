@@ -133,9 +133,7 @@ class _WeightDraw:
         self._draws = draws
 
     def next(self, ordered=True):
-        return backend.convert_to_tensor(
-            [self._draws.next(), 0], dtype=backend.random_seed_dtype()
-        )
+        return backend.convert_to_tensor([self._draws.next(), 0], dtype=backend.random_seed_dtype())
 
 
 def _draw_by_name(original):

@@ -1,0 +1,59 @@
+# `make help` lists what there is. Python 3.11 to 3.13: make PYTHON=python3.12 …
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+OLDEST = .venv-oldest
+JOBS ?= 2
+# pip's quiet mode still warns of its own age.
+PIP = -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test test-fast test-oldest check format stubs bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (a minute or two)…"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## train on real digits twice with plain Keras and twice with the import swapped
+	@PYTHONHASHSEED=0 $(BIN)/python examples/demo.py
+
+test: $(READY) stubs-current  ## all tests
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-fast: $(READY)  ## the tests that take less than three minutes together
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
+
+$(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python $(PIP) install -c constraints-oldest.txt -e '.[dev]'
+	@touch $@
+
+test-oldest: $(OLDEST)/.ready  ## all tests on the oldest supported Keras and TensorFlow
+	@$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+check: $(READY) stubs-current  ## ruff, pyright on the public face, stubs current
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+
+.PHONY: stubs-current
+stubs-current: $(READY)
+	@$(BIN)/python tools/make_stubs.py --check
+
+stubs: $(READY)  ## write the stubs anew, after a new Keras
+	@$(BIN)/python tools/make_stubs.py
+
+format: $(READY)  ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## what the swapped import costs
+	@$(BIN)/python benchmarks/import_time.py
+
+clean:  ## remove the virtual environments
+	rm -rf $(VENV) $(OLDEST)

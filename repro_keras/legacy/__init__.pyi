@@ -1,0 +1,4 @@
+# Written by tools/make_stubs.py; do not edit.
+# ruff: noqa
+from keras.legacy import *
+from . import saving as saving
