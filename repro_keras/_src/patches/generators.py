@@ -54,8 +54,7 @@ class _DefaultSeeds:
 def _seed_provisionally(original):
     @functools.wraps(original)
     def __init__(self, seed=None, name=None, **kwargs):
-        if name is None:
-            name = names.auto_name(type(self))
+        name = names.name_automatically(self, name)
         _making.depth += 1
         try:
             original(self, seed=seed, name=name, **kwargs)
@@ -99,7 +98,7 @@ def _settle(generator, node: seeding.Node) -> None:
     assert provisional is not None
     if _state_of(generator) != provisional.seed:
         return
-    path = names.segment(node, generator.name)
+    path = names.segment(node, generator)
     _set_state(generator, node.frame.seed(node.frame.take(path)))
 
 

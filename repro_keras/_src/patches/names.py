@@ -12,46 +12,49 @@ from repro_keras._src.patches.patch import Patch
 from repro_keras._src.patches.weak import ByIdentity
 
 
-class AutoName(str):
-    """A name that Keras gave by its process-wide counter, with what it was counted under.
+# Automatic names are known by the very string object: it goes through `get_config` and
+# `from_config` as it is, so that a clone of a layer without a name is one without a name, and
+# whatever leaves the process is a plain text. (h5py refuses subclasses of `str`.)
+_issued: dict[tuple[str, str], str] = {}
+_base_by_id: dict[int, str] = {}
 
-    It stays one through `get_config` and `from_config`, so that a clone of a layer without a name
-    is a layer without a name. Pickled or written as JSON it is a plain text: nothing that leaves
-    the process needs repro_keras.
-    """
-
-    base: str
-
-    def __new__(cls, text: str, base: str):
-        self = super().__new__(cls, text)
-        self.base = base
-        return self
-
-    def __reduce__(self):
-        return str, (str(self),)
-
-    def __copy__(self):
-        return self
-
-    def __deepcopy__(self, memo):
-        return self
-
-
+_bases: ByIdentity[str] = ByIdentity()  # what layers and generators without a name count under
 _frames: ByIdentity[seeding.Frame] = ByIdentity()  # the scope that a layer was constructed in
 _nodes: ByIdentity[seeding.Node] = ByIdentity()
 _unplaced: ByIdentity[seeding.Node] = ByIdentity()  # of layers that make weights in `__init__`
 
 
-def auto_name(cls: type) -> AutoName:
-    """The next automatic name for an object of this class, counted as Keras counts."""
-    return AutoName(naming.auto_name(cls.__name__), naming.to_snake_case(cls.__name__))
+def name_automatically(thing, name: str | None, text: str | None = None) -> str:
+    """Finds out or makes up the name of a layer or generator, and remembers what it counts under.
+
+    Args:
+        thing: the layer or generator.
+        name: what it was told to be called, if anything.
+        text: what to call it where it was not told; the next name by Keras's counter by default.
+    """
+    if name is not None:
+        base = _base_by_id.get(id(name))
+    else:
+        base = naming.to_snake_case(type(thing).__name__)
+        name = _issue(text or naming.auto_name(type(thing).__name__), base)
+    if base is not None:
+        _bases.set(thing, base)
+    return name
 
 
-def segment(parent: seeding.Node, name: str) -> str:
-    """The path below `parent` of a thing that Keras calls `name`."""
-    if isinstance(name, AutoName):
-        return parent.numbered(name.base)
-    return parent.named(name)
+def _issue(text: str, base: str) -> str:
+    known = _issued.get((text, base))
+    if known is None:
+        known = _issued[text, base] = text[:1] + text[1:]  # an object of its own
+        if len(text) > 1:  # Python has one object for each text of one character
+            _base_by_id[id(known)] = base
+    return known
+
+
+def segment(parent: seeding.Node, thing) -> str:
+    """The path below `parent` of a layer or generator."""
+    base = _bases.get(thing)
+    return parent.named(thing.name) if base is None else parent.numbered(base)
 
 
 def node_of(layer) -> seeding.Node:
@@ -80,10 +83,11 @@ def current_node() -> seeding.Node:
 
 
 def _make_node(layer, parent: seeding.Node) -> seeding.Node:
-    path = segment(parent, layer.name)
+    path = segment(parent, layer)
     derived_from = parent.derived_from
-    if isinstance(layer.name, AutoName):
-        derived_from += ((str(layer.name), layer.name.base),)
+    base = _bases.get(layer)
+    if base is not None:
+        derived_from += ((layer.name, base),)
     return seeding.Node(parent.frame, path, derived_from)
 
 
@@ -105,11 +109,10 @@ def _name_layer(original):
     def __init__(self, *, name=None, **kwargs):
         frame = seeding.current_frame()
         _frames.set(self, frame)
-        if name is None:
-            name = auto_name(type(self))
-            if frame.model_name is not None and isinstance(self, Model):
-                name = AutoName(naming.uniquify(frame.model_name), name.base)
-        original(self, name=name, **kwargs)
+        text = None
+        if name is None and frame.model_name is not None and isinstance(self, Model):
+            text = naming.uniquify(frame.model_name)
+        original(self, name=name_automatically(self, name, text), **kwargs)
 
     return __init__
 
@@ -130,13 +133,16 @@ def _name_directions(original):
     @functools.wraps(original)
     def __init__(self, layer, *args, **kwargs):
         original(self, layer, *args, **kwargs)
-        own = kwargs.get("backward_layer", args[2] if len(args) > 2 else None)
+        given = kwargs.get("backward_layer", args[2] if len(args) > 2 else None)
         copies = [(self.forward_layer, "forward_")]
-        if own is None:
+        if given is None:
             copies.append((self.backward_layer, "backward_"))
-        if isinstance(layer.name, AutoName):
+        base = _bases.get(layer)
+        if base is not None:
             for copy, prefix in copies:
-                copy.name = AutoName(copy.name, prefix + layer.name.base.removeprefix(prefix))
+                own_base = prefix + base.removeprefix(prefix)
+                _bases.set(copy, own_base)
+                copy.name = _issue(copy.name, own_base)
 
     return __init__
 

@@ -1,0 +1,74 @@
+"""Fresh processes for tests: identity and stages can only be seen there."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent / "scripts"
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
+    """Runs Python in a fresh process.
+
+    Args:
+        arguments: a script's name in `tests/scripts` and its arguments, or `"-c"` and code.
+        hash_seed: `PYTHONHASHSEED`; `None` leaves it out.
+        cores: the cores it may use, as `taskset -c` takes them.
+        env: more environment variables; `None` as a value removes one.
+        cwd: its working directory.
+        check: whether a failure of the process fails the test.
+
+    Returns:
+        The `CompletedProcess`, with texts.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("REPRO_KERAS_")}
+    for switch in ("PYTHONHASHSEED", "TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS"):
+        environment.pop(switch, None)
+    # This process has imported repro_keras, whose switches children would inherit.
+    for switch in ("ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+        environment.pop(switch, None)
+    environment = {k: v for k, v in environment.items() if not k.endswith("_NUM_THREADS")}
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if hash_seed is not None:
+        environment["PYTHONHASHSEED"] = str(hash_seed)
+    for name, value in (env or {}).items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    command = [sys.executable, *map(str, arguments)]
+    if arguments[0] != "-c":
+        command[1] = str(SCRIPTS / command[1])
+    if cores is not None:
+        assert shutil.which("taskset"), "taskset (util-linux) is needed for the tests"
+        command = ["taskset", "-c", cores, *command]
+    result = subprocess.run(
+        command, env=environment, cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(command)[:200]} failed:\n{result.stderr[-3000:]}")
+    return result
+
+
+def run_json(*arguments, **options):
+    """Runs Python in a fresh process and reads the last line it prints as JSON."""
+    return json.loads(run(*arguments, **options).stdout.splitlines()[-1])
+
+
+def run_together(*calls):
+    """Runs several `run_json` calls, each a tuple of arguments and a dict of options, two at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda call: run_json(*call[0], **call[1]), calls))
+
+
+def error_of(code, **options):
+    """Runs code that must fail, and returns the last line of its error."""
+    result = run("-c", code, check=False, **options)
+    assert result.returncode == 1, (result.stdout, result.stderr)
+    return result.stderr
