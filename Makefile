@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 OLDEST = .venv-oldest
+export PYTHONHASHSEED = 0
 JOBS ?= 2
 # pip's quiet mode still warns of its own age.
 PIP = -m pip --disable-pip-version-check --quiet
@@ -20,13 +21,13 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)  ## train on real digits twice with plain Keras and twice with the import swapped
-	@PYTHONHASHSEED=0 $(BIN)/python examples/demo.py
+	@$(BIN)/python examples/demo.py
 
 test: $(READY) stubs-current  ## all tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-fast: $(READY)  ## the tests that take less than three minutes together
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow'
 
 $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 	@$(PYTHON) -m venv $(OLDEST)
@@ -34,7 +35,7 @@ $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 	@touch $@
 
 test-oldest: $(OLDEST)/.ready  ## all tests on the oldest supported Keras and TensorFlow
-	@$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
+	@$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(READY) stubs-current  ## ruff, pyright on the public face, stubs current
 	@$(BIN)/ruff format --check .

@@ -90,7 +90,9 @@ def test_the_distribution_is_untouched():
 
 def test_set_random_seed_in_a_loop_gives_different_repeatable_models():
     one = run_json("-c", SEED_LOOP, hash_seed=1)
-    two = run_json("-c", SEED_LOOP.replace("pass  # EXTRA", "keras.layers.Dense(2)(x)"), hash_seed=2)
+    two = run_json(
+        "-c", SEED_LOOP.replace("pass  # EXTRA", "keras.layers.Dense(2)(x)"), hash_seed=2
+    )
     assert one == two
     assert len(set(one["digests"])) == 3
     assert one["digests again"] == one["digests"]

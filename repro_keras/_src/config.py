@@ -135,10 +135,8 @@ def config() -> ReproConfig:
 
     Example:
 
-    ```python
     >>> repro.config().threads
     1
-    ```
     """
     return _config
 

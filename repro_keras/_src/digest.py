@@ -41,10 +41,8 @@ def digest(x: Any) -> str:
 
     Example:
 
-    ```python
     >>> repro.digest({"w": np.zeros((2, 3), "float32")})
-    'sha256:…'
-    ```
+    'sha256:b3d8b3852bad24e1aafc7b03f620a0687abb0fdbaf646992d01c057148fb2286'
     """
     return f"sha256:{_digest(x, '$')}"
 
@@ -56,6 +54,8 @@ def _digest(x, where: str) -> str:
 def _describe(x, where: str) -> dict:
     import numpy as np
 
+    if isinstance(x, np.generic):  # before Python's numbers: np.float64 is a float too
+        return _describe_array(np.asarray(x), where)
     if x is None or isinstance(x, (bool, str, int, float, complex)):
         return _describe_scalar(x)
     if isinstance(x, dict):
@@ -78,7 +78,7 @@ def _describe(x, where: str) -> dict:
             return _describe_layer(x, where)
         if isinstance(x, keras.Variable) or keras.ops.is_tensor(x):
             x = keras.ops.convert_to_numpy(x)
-    if isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__array__"):
+    if isinstance(x, np.ndarray) or hasattr(x, "__array__"):
         return _describe_array(np.asarray(x), where)
     raise CanonicalError(
         f"{where}: a model, an array, a number, a string or a container of these can be digested. "

@@ -28,10 +28,21 @@ def explicit():
     results = []
     for make in (
         lambda: L.Dense(3, kernel_initializer=K.HeNormal(seed=5)),
-        lambda: L.LSTM(3, bias_initializer=K.RandomNormal(seed=5), dropout=0.5, seed=9,
-                       kernel_initializer=K.Zeros(), recurrent_initializer=K.Orthogonal(seed=2)),
-        lambda: L.Bidirectional(L.GRU(2, kernel_initializer=K.GlorotUniform(seed=3),
-                                      recurrent_initializer=K.Orthogonal(seed=2))),
+        lambda: L.LSTM(
+            3,
+            bias_initializer=K.RandomNormal(seed=5),
+            dropout=0.5,
+            seed=9,
+            kernel_initializer=K.Zeros(),
+            recurrent_initializer=K.Orthogonal(seed=2),
+        ),
+        lambda: L.Bidirectional(
+            L.GRU(
+                2,
+                kernel_initializer=K.GlorotUniform(seed=3),
+                recurrent_initializer=K.Orthogonal(seed=2),
+            )
+        ),
         lambda: L.Dropout(0.5, seed=1),
         lambda: L.RandomCrop(2, 2, seed=4),
         lambda: L.GaussianNoise(0.5, seed=8),

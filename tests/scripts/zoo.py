@@ -147,8 +147,11 @@ def random_layers() -> set[str]:
     found = set()
     for name, cls in vars(L).items():
         if inspect.isclass(cls) and issubclass(cls, keras.Layer):
-            sources = [inspect.getsource(base) for base in cls.__mro__ if "layers" in
-                       base.__module__ and base is not keras.Layer]
+            sources = [
+                inspect.getsource(base)
+                for base in cls.__mro__
+                if "layers" in base.__module__ and base is not keras.Layer
+            ]
             if any(w in s for s in sources for w in ("add_weight(", "SeedGenerator(")):
                 found.add(next(n for n, c in vars(L).items() if c is cls and n == cls.__name__))
     return found
