@@ -5,6 +5,7 @@
 """
 
 import importlib.util
+import random
 import sys
 import threading
 from collections.abc import Callable
@@ -56,7 +57,10 @@ class _Loader:
     def exec_module(self, module):
         # The module must never see the lent loader: tools ask it for sources and data.
         module.__spec__.loader = module.__loader__ = self._loader
+        # TensorFlow's import draws from Python's generator; that must not shift the user's draws.
+        drawn = random.getstate()
         self._loader.exec_module(module)
+        random.setstate(drawn)
         _waiting[module.__name__]()
         del _waiting[module.__name__]
 

@@ -4,6 +4,7 @@ A backend module offers what this one calls: `started`, `check_before`, `apply`,
 `require_gpu`, `amiss` and `outside_graph`. It is loaded only when its library is.
 """
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ def require_supported(name: str) -> None:
 
 
 def _backend():
+    importlib.import_module("tensorflow")  # first: the hook on its import needs the module below
     from repro_keras._src.backends import tensorflow
 
     return tensorflow

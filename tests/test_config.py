@@ -1,0 +1,301 @@
+"""The configuration: values, stages, what it sets, and what it says when it is too late."""
+
+import pytest
+from fresh import error_of, run, run_json
+
+SHOW = """
+import json, os, random
+import repro_keras as keras
+from repro_keras import repro
+{configure}
+import numpy as np
+import tensorflow as tf
+import threadpoolctl, dataclasses
+x = tf.matmul(tf.ones((2, 2)), tf.ones((2, 2)))
+from tensorflow.python.framework import config as framework_config
+from tensorflow.python.util import _pywrap_util_port
+print(json.dumps(dict(
+    config=dataclasses.asdict(repro.config()),
+    intra=tf.config.threading.get_intra_op_parallelism_threads(),
+    inter=tf.config.threading.get_inter_op_parallelism_threads(),
+    gpus=len(tf.config.get_visible_devices("GPU")),
+    deterministic=framework_config.is_op_determinism_enabled(),
+    onednn=_pywrap_util_port.IsMklEnabled(),
+    blas=[p["num_threads"] for p in threadpoolctl.threadpool_info()],
+    env={{k: os.environ.get(k) for k in ("OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS",
+        "ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES", "OPENBLAS_CORETYPE")}},
+    draws=[random.random(), float(np.random.rand()), float(tf.random.normal(()))],
+    keras=float(keras.random.normal(())),
+)))
+"""
+
+
+def shown(configure="", **options):
+    return run_json("-c", SHOW.format(configure=configure), **options)
+
+
+def test_the_defaults_are_in_force():
+    result = shown()
+    assert result["config"] == {
+        "seed": 0,
+        "device": "cpu",
+        "threads": 1,
+        "guarantee": "machine",
+        "python_seed": None,
+        "numpy_seed": None,
+        "backend_seed": None,
+    }
+    assert (result["intra"], result["inter"], result["gpus"]) == (1, 1, 0)
+    assert result["deterministic"]
+    assert result["onednn"]
+    assert set(result["blas"]) == {1}
+    assert result["env"] == {
+        "OMP_NUM_THREADS": "1",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+        "ONEDNN_MAX_CPU_ISA": "DEFAULT",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OPENBLAS_CORETYPE": None,
+    }
+    again = shown(hash_seed=3, cores="0")
+    assert again == result
+
+
+@pytest.mark.parametrize("how", ["call", "environment", "numpy"])
+def test_settings_by_call_and_by_environment(how):
+    if how == "environment":
+        result = shown(env={"REPRO_KERAS_SEED": "7", "REPRO_KERAS_THREADS": "2"})
+    elif how == "call":
+        result = shown("repro.configure(seed=7, threads=2)")
+    else:
+        result = shown("import numpy as np; repro.configure(seed=np.uint8(7), threads=np.int64(2))")
+    assert (result["config"]["seed"], result["config"]["threads"]) == (7, 2)
+    assert result["intra"] == 2
+    assert set(result["blas"]) == {2}
+    assert result["env"]["OMP_NUM_THREADS"] == "2"
+    seeded = shown("keras.utils.set_random_seed(7)")
+    assert result["draws"] == seeded["draws"]
+    assert result["keras"] == seeded["keras"] != shown()["keras"]
+
+
+def test_the_three_seeds_apart():
+    result = shown("repro.configure(seed=1, python_seed=2, numpy_seed=3, backend_seed=4)")
+    whole = [shown(f"repro.configure(seed={seed})") for seed in (1, 2, 3, 4)]
+    assert result["keras"] == whole[0]["keras"]
+    assert result["draws"] == [whole[i + 1]["draws"][i] for i in range(3)]
+    back = shown("repro.configure(seed=1, python_seed=2); repro.configure(python_seed=None)")
+    assert back["draws"] == whole[0]["draws"]
+
+
+def test_users_seeds_keep_their_meaning():
+    code = """
+import json, random
+import {face}
+import numpy as np, tensorflow as tf
+random.seed(5); np.random.seed(6); tf.random.set_seed(7)
+print(json.dumps([random.random(), float(np.random.rand()), float(tf.random.normal(()))]))
+"""
+    assert run_json("-c", code.format(face="repro_keras")) == run_json(
+        "-c", code.format(face="keras")
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            "threads=0",
+            "threads must be an integer from 1 to 1024. Received: threads=0 (of type int",
+        ),
+        ("threads=2.0", "threads must be an integer"),
+        ("threads=True", "threads must be an integer"),
+        (
+            "seed=1.5",
+            "seed must be an integer from 0 to 4294967295. Received: seed=1.5 (of type fl",
+        ),
+        ("seed=-1", "seed must be an integer from 0"),
+        ("seed=2**200", "seed must be an integer from 0"),
+        ("seed='7'", "(of type str)"),
+        ("seed=None", "(of type NoneType)"),
+        ("numpy_seed=-3", "numpy_seed must be an integer"),
+        ("device='tpu'", "device must be one of 'cpu', 'gpu'. Received: device='tpu'"),
+        ("device=['cpu']", "(of type list)"),
+        ("guarantee='none'", "guarantee must be one of 'machine', 'portable'"),
+        ("guarantee='portable', threads=2", "guarantee='portable' needs threads=1"),
+        ("guarantee='portable', device='gpu'", "holds on CPUs only"),
+        ("device='gpu'", "device='gpu' needs a GPU"),
+        ("shards=2", "unexpected keyword argument 'shards'"),
+    ],
+)
+def test_bad_values_by_call(call, said):
+    code = (
+        f"from repro_keras import repro\nbefore = repro.config()\ntry:\n    repro.configure({call})"
+    )
+    after = "\nexcept Exception as error:\n    assert repro.config() == before\n    raise"
+    assert said in error_of(code + after)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("REPRO_KERAS_THREADS", "two", "threads must be an integer"),
+        ("REPRO_KERAS_SEED", "-1", "The environment says REPRO_KERAS_SEED=-1."),
+        ("REPRO_KERAS_DEVICE", "cuda", "device must be one of"),
+        ("REPRO_KERAS_GUARANTEE", "always", "guarantee must be one of"),
+        ("REPRO_KERAS_SHARDS", "4", "REPRO_KERAS_SHARDS, which repro_keras does not know"),
+        ("REPRO_KERAS_SEEDS", "4", "It knows: REPRO_KERAS_BACKEND_SEED"),
+    ],
+)
+def test_bad_values_by_environment(variable, value, said):
+    error = error_of("import repro_keras", env={variable: value})
+    assert "ConfigError" in error
+    assert said in error
+
+
+def test_a_gpu_by_environment_that_is_not_there():
+    error = error_of("import repro_keras as k; k.layers", env={"REPRO_KERAS_DEVICE": "gpu"})
+    assert "device='gpu' needs a GPU" in error
+
+
+@pytest.mark.parametrize(
+    ("before", "call", "said"),
+    [
+        (
+            "import tensorflow as tf; tf.ones(2) + 1",
+            "threads=2",
+            "threads=2 comes too late: it must be set before the first TensorFlow op",
+        ),
+        ("import tensorflow", "device='gpu'", "before TensorFlow is imported"),
+        ("import numpy", "guarantee='portable'", "it must be set before NumPy is imported"),
+    ],
+)
+def test_what_comes_too_late_names_the_stage_and_the_import(before, call, said):
+    code = f"from repro_keras import repro\n{before}\nold = repro.config()\ntry:\n"
+    code += f"    repro.configure(seed=9, {call})\nexcept repro.ReproError:\n"
+    code += "    assert repro.config() == old\n    raise"
+    error = error_of(code)
+    assert "StageError" in error
+    assert said in error
+    assert "Move `import repro_keras`" in error
+
+
+def test_what_does_not_change_is_never_too_late():
+    code = """
+from repro_keras import repro
+import repro_keras as keras
+keras.ops.ones(2) + 1
+repro.configure(threads=1, device="cpu", guarantee="machine")
+print(repro.configure(seed=4).seed)
+"""
+    assert run("-c", code).stdout.split()[-1] == "4"
+
+
+def test_tensorflow_imported_before_but_not_started_works():
+    code = """
+import tensorflow as tf
+import json
+import repro_keras as keras
+from repro_keras import repro
+repro.configure(threads=3)
+tf.ones(2) + 1
+print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), repro.doctor()]))
+"""
+    assert run_json("-c", code, env={"TF_ENABLE_ONEDNN_OPTS": "1"}) == [3, []]
+
+
+@pytest.mark.parametrize(
+    ("before", "env", "said"),
+    [
+        (
+            "import tensorflow as tf; tf.ones(2) + 1",
+            {},
+            "was started before repro_keras was imported, with as many as cores intra-op",
+        ),
+        ("import tensorflow", {"TF_ENABLE_ONEDNN_OPTS": "0"}, "with its oneDNN operations off"),
+    ],
+)
+def test_tensorflow_used_before_says_which_import_to_move(before, env, said):
+    error = error_of(f"{before}\nimport repro_keras", env={"TF_ENABLE_ONEDNN_OPTS": "1", **env})
+    assert "StageError" in error
+    assert said in error
+    assert "Move `import repro_keras` above `import tensorflow`" in error
+
+
+def test_numpy_imported_before_has_its_pool_pinned():
+    code = """
+import numpy as np
+import repro_keras, threadpoolctl
+print({p["num_threads"] for p in threadpoolctl.threadpool_info()}, np.random.rand())
+"""
+    assert run("-c", code).stdout.startswith("{1} 0.5488135")
+
+
+def test_one_warning_for_a_random_hash_seed():
+    code = "import repro_keras, repro_keras.repro"
+    warned = run("-c", code, hash_seed=None).stderr
+    assert warned.count("ReproWarning") == 1
+    assert "<string>:1: ReproWarning: PYTHONHASHSEED is random" in warned
+    for hash_seed in ("0", "17"):
+        assert run("-c", code, hash_seed=hash_seed).stderr == ""
+
+
+def test_a_switch_of_the_shell_that_is_overruled_is_said():
+    stderr = run("-c", "import repro_keras", env={"TF_ENABLE_ONEDNN_OPTS": "0"}).stderr
+    assert "The environment says TF_ENABLE_ONEDNN_OPTS=0; repro_keras uses" in stderr
+    assert shown(env={"TF_ENABLE_ONEDNN_OPTS": "0"}) == shown()
+
+
+def test_portable_sets_its_switches_and_warns():
+    result = run("-c", SHOW.format(configure="repro.configure(guarantee='portable')"))
+    assert result.stderr.count("guarantee='portable' is not proved yet") == 1
+    stdout = result.stdout.splitlines()[-1]
+    assert '"ONEDNN_MAX_CPU_ISA": "AVX2"' in stdout
+    assert '"OPENBLAS_CORETYPE": "Haswell"' in stdout
+
+
+def test_the_config_is_frozen_and_errors_are_of_one_family():
+    code = """
+from repro_keras import repro
+try:
+    repro.config().seed = 3
+except AttributeError:
+    pass
+for wrong in (lambda: repro.configure(threads=0), lambda: repro.seed_for(""),
+              lambda: repro.digest(object()), lambda: repro.scope(3)):
+    try:
+        wrong()
+    except repro.ReproError:
+        continue
+    raise AssertionError
+print(repro.config().seed)
+"""
+    assert run("-c", code).stdout.strip() == "0"
+
+
+def test_doctor_says_what_is_amiss():
+    code = """
+import json, os
+import repro_keras as keras
+from repro_keras import repro
+keras.layers
+before = repro.doctor()
+import tensorflow as tf
+os.environ["OMP_NUM_THREADS"] = "5"
+tf.config.threading.set_inter_op_parallelism_threads(4)
+import threadpoolctl; threadpoolctl.threadpool_limits(2)
+print(json.dumps([before, repro.doctor()]))
+"""
+    result = run("-c", code)
+    import json
+
+    before, after = json.loads(result.stdout.splitlines()[-1])
+    assert before == []
+    assert len(after) >= 3
+    assert any("OMP_NUM_THREADS was changed to '5'" in finding for finding in after)
+    assert any("4 inter-op threads" in finding for finding in after)
+    assert any("has 2 threads, not 1" in finding for finding in after)
+    for text in ("Configuration", "before the first TensorFlow op", "weights: Variable.__init__",
+                 "Nothing amiss.", "TF_ENABLE_ONEDNN_OPTS", "tensorflow"):  # fmt: skip
+        assert text in result.stdout
+    early = run("-c", "from repro_keras import repro; repro.doctor()", hash_seed=None).stdout
+    assert "none yet" in early
+    assert "Start Python with PYTHONHASHSEED=0" in early
