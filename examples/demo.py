@@ -1,0 +1,133 @@
+"""What `make demo` runs: the same script, twice with plain Keras and twice with repro_keras.
+
+    python examples/demo.py [--epochs 3]
+
+The script is `mnist_convnet.py` beside this file. For plain Keras its import lines are swapped
+back, as they were before, and nothing else. Each run is a process of its own. The exit status is
+0 where repro_keras gave the same bits twice and plain Keras did not, and 1 otherwise.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# Before repro_keras is imported, which would hand its settings on to the runs of plain Keras.
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+
+import h5py  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.markup import escape  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from repro_keras import repro  # noqa: E402
+
+SCRIPT = Path(__file__).with_name("mnist_convnet.py")
+SWAPS = {
+    "import repro_keras as keras": "import keras",
+    "from repro_keras import layers": "from keras import layers",
+}
+console = Console(highlight=False)
+
+
+def swapped_back(script: str) -> str:
+    """The script as it was before its import was swapped."""
+    lines = []
+    for line in script.splitlines():
+        code, _, comment = line.partition("  # was: ")
+        if comment:
+            if SWAPS.get(code) != comment:
+                raise SystemExit(f"{SCRIPT.name}: this line is not one that can be swapped: {line}")
+            line = comment
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def weights_in(path: Path) -> dict:
+    """The arrays in a `.weights.h5` file, by their place in it."""
+    arrays = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(keep)
+    return arrays
+
+
+def train(script: Path, epochs: int) -> dict:
+    """Runs the script in a process of its own and returns what it came to."""
+    weights, history = script.with_suffix(".weights.h5"), script.with_suffix(".json")
+    command = [sys.executable, str(script), f"--epochs={epochs}"]
+    command += [f"--weights={weights}", f"--history={history}"]
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            console.print(f"    [dim]{escape(line.rstrip())}", soft_wrap=True)
+        if process.wait():
+            errors.seek(0)
+            raise SystemExit(f"{script.name} failed:\n{errors.read()}")
+    return {**json.loads(history.read_text()), "digest": repro.digest(weights_in(weights))}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Trains twice without and twice with repro_keras.")
+    parser.add_argument("--epochs", type=int, default=3)
+    epochs = parser.parse_args().epochs
+    start = time.monotonic()
+    table = Table(title="\nThe same script, four times", title_justify="left")
+    for column in ("import", "run", "last loss", "accuracy", "weights' hash", ""):
+        table.add_column(column, no_wrap=True)
+    same = {}
+    with tempfile.TemporaryDirectory() as folder:
+        text = SCRIPT.read_text()
+        for line, script in (
+            ("import keras", swapped_back(text)),
+            ("import repro_keras as keras", text),
+        ):
+            copy = Path(folder, "script.py")
+            copy.write_text(script)
+            runs = []
+            for number in (1, 2):
+                console.print(f"[bold]{line}[/bold], run {number} of 2")
+                runs.append(train(copy, epochs))
+            same[line] = runs[0] == runs[1]
+            for number, run in enumerate(runs, 1):
+                verdict = "[green]the same[/green]" if same[line] else "[red]different[/red]"
+                table.add_row(
+                    line.removesuffix(" as keras") if number == 1 else "",
+                    str(number),
+                    f"{float.fromhex(run['steps'][-1]):.8f}",
+                    f"{float.fromhex(run['test'][1]):.1%}",
+                    run["digest"].removeprefix("sha256:")[:12] + "…",
+                    verdict if number == 2 else "",
+                )
+            table.add_section()
+    console.print(table)
+    plain, ours = same.values()
+    if ours and not plain:
+        console.print(
+            "With the import swapped, every loss and every weight came out the same, to the "
+            "last bit.\nNothing else in the script was changed.",
+            soft_wrap=True,
+        )
+    elif not ours:
+        console.print(
+            "[red]repro_keras gave different results: this must not be. Please report it."
+        )
+    else:
+        console.print("Plain Keras came out the same too; nothing was shown.")
+    console.print(f"({time.monotonic() - start:.0f} seconds)")
+    return 0 if ours and not plain else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
