@@ -115,6 +115,7 @@ def test_builders_in_scopes():
     assert one["threads"][0] == one["threads"][1] == one["three calls"][0]
     assert one["outer"] == one["outer without"]
     assert one["seed inside"][0] == one["seed inside"][1]
+    assert one["draws reseeded"][0] == one["draws reseeded"][1]
     assert one["draws"][0] == one["draws"][1] != one["draws"][2]
 
 
@@ -197,6 +198,15 @@ for _ in range(2):
         keras.utils.set_random_seed(5)
         inside.append(state(make()))
 result["seed inside"] = inside
+reseeded = []
+keras.random.normal(())
+for _ in range(2):
+    with repro.scope("net"):
+        keras.random.normal(())
+        repro.configure(seed=6)
+        inner = float(keras.random.normal(()))
+    reseeded.append([inner, float(keras.random.normal(()))])
+result["draws reseeded"] = reseeded
 draws = []
 for name in "aab":
     with repro.scope(name):

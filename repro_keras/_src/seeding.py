@@ -125,6 +125,8 @@ def set_root_seed(root_seed: int) -> None:
     global _outermost
     _outermost = _outermost.afresh(root_seed)
     _threads.frames[:] = [frame.afresh(root_seed) for frame in _threads.frames]
+    if hooks.rerooted:
+        hooks.rerooted(_threads.outside)
 
 
 def start_afresh() -> None:
@@ -218,6 +220,7 @@ class _Hooks:
 
     entered: Callable[[], object] | None = None
     left: Callable[[object], None] | None = None
+    rerooted: Callable[[list], None] | None = None
 
 
 hooks = _Hooks()

@@ -169,6 +169,8 @@ def generators(layer) -> list:
 
 result = {}
 cases = {**WEIGHTED, **DRAWING, **TF_KERAS} if ours else {**WEIGHTED, **DRAWING}
+# Older Kerases lack a few; that none which is there is left out is looked up below.
+cases = {name: case for name, case in cases.items() if hasattr(L, name)}
 for name, (make, inputs) in cases.items():
     if noise:
         random.random()

@@ -54,6 +54,7 @@ def _rows() -> list:
 
     seeding.hooks.entered = session.enter_scope
     seeding.hooks.left = session.leave_scope
+    seeding.hooks.rerooted = session.forget_draws
     return [
         *names.PATCHES,
         *generators.PATCHES,

@@ -26,6 +26,13 @@ def leave_scope(outside) -> None:
         global_state.set_global_attribute(name, value)
 
 
+def forget_draws(outside: list[dict[str, object]]) -> None:
+    """Lets the global generators of all open scopes be made anew, from the new root seed."""
+    for state in outside:
+        state["global_seed_generator"] = None
+    global_state.set_global_attribute("global_seed_generator", None)
+
+
 def _reroot(original):
     @functools.wraps(original)
     def set_random_seed(seed):
