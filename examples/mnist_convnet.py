@@ -59,7 +59,7 @@ class Steps(keras.callbacks.Callback):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Trains a small network on handwritten digits.")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--weights", help="where to save the final weights (.weights.h5)")
     parser.add_argument("--history", help="where to save every loss, as exact hexadecimal floats")

@@ -11,6 +11,28 @@ SCRIPTS = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).parents[1]
 
 
+SWITCHES = (
+    "PYTHONHASHSEED",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "ONEDNN_MAX_CPU_ISA",
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+)
+
+
+def environment():
+    """This process's environment without what repro_keras reads, or has set here at its import."""
+    result = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("REPRO_KERAS_")
+        and not name.endswith(("_NUM_THREADS", "_MAXIMUM_THREADS"))
+        and name not in SWITCHES
+    }
+    result["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    return result
+
+
 def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
     """Runs Python in a fresh process.
 
@@ -25,21 +47,14 @@ def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
     Returns:
         The `CompletedProcess`, with texts.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("REPRO_KERAS_")}
-    for switch in ("PYTHONHASHSEED", "TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS"):
-        environment.pop(switch, None)
-    # This process has imported repro_keras, whose switches children would inherit.
-    for switch in ("ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
-        environment.pop(switch, None)
-    environment = {k: v for k, v in environment.items() if not k.endswith("_NUM_THREADS")}
-    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    process_environment = environment()
     if hash_seed is not None:
-        environment["PYTHONHASHSEED"] = str(hash_seed)
+        process_environment["PYTHONHASHSEED"] = str(hash_seed)
     for name, value in (env or {}).items():
         if value is None:
-            environment.pop(name, None)
+            process_environment.pop(name, None)
         else:
-            environment[name] = value
+            process_environment[name] = value
     command = [sys.executable, *map(str, arguments)]
     if arguments[0] != "-c":
         command[1] = str(SCRIPTS / command[1])
@@ -47,7 +62,7 @@ def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
         assert shutil.which("taskset"), "taskset (util-linux) is needed for the tests"
         command = ["taskset", "-c", cores, *command]
     result = subprocess.run(
-        command, env=environment, cwd=cwd, capture_output=True, text=True, check=False
+        command, env=process_environment, cwd=cwd, capture_output=True, text=True, check=False
     )
     if check and result.returncode:
         raise AssertionError(f"{' '.join(command)[:200]} failed:\n{result.stderr[-3000:]}")
@@ -60,7 +75,7 @@ def run_json(*arguments, **options):
 
 
 def run_together(*calls):
-    """Runs several `run_json` calls, each a tuple of arguments and a dict of options, two at once."""
+    """Runs `run_json` calls, each a tuple of arguments and a dict of options, two at once."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as pool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from repro_keras._src import bits, digest
 from repro_keras._src.errors import CanonicalError, SeedNameError
 

@@ -6,6 +6,7 @@ from fresh import run_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
 from repro_keras._src.digest import CHUNK_BYTES, digest
 from repro_keras._src.errors import CanonicalError
 

@@ -59,16 +59,16 @@ def test_the_root_seed_matters(runs):
 
 def test_what_plain_keras_makes_equal_stays_equal_and_the_rest_differs(runs):
     """Zeros stay zeros, and where plain Keras draws anew we draw anew."""
-    for way, (one, two) in runs["plain"].items():
-        mine = runs["first"][way]
-        if isinstance(one, dict):
-            assert one["weights"].keys() == mine[0]["weights"].keys()
-            same = {w for w in one["weights"] if one["weights"][w] == two["weights"][w]}
-            assert same == {
-                w for w in one["weights"] if mine[0]["weights"][w] == mine[1]["weights"][w]
-            }
-        else:
-            assert [a == b for a, b in zip(one, two)] == [a == b for a, b in zip(*mine)], way
+    for way, pair in runs["plain"].items():
+        assert _which_are_equal(runs["first"][way]) == _which_are_equal(pair), way
+
+
+def _which_are_equal(pair):
+    one, two = pair
+    if isinstance(one, dict):
+        one, two = one["weights"], two["weights"]
+        return {weight: one[weight] == two[weight] for weight in one}
+    return [a == b for a, b in zip(one, two, strict=True)]
 
 
 def test_the_users_seed_wins_and_a_derived_one_by_hand_is_the_same():

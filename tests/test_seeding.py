@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from fresh import run_json
+
 from repro_keras._src import seeding
 from repro_keras._src.errors import ConfigError, ScopeError, SeedNameError
 from repro_keras._src.seeding import Frame

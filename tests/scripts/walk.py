@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 plain = "plain" in sys.argv
 if not plain:
     import repro_keras
-import keras
+import keras  # noqa: E402
 
 
 def public_modules(package):

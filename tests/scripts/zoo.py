@@ -145,7 +145,7 @@ NOT_RANDOM = {
 def random_layers() -> set[str]:
     """The layers whose source, or that of a base, makes a weight or a generator."""
     found = set()
-    for name, cls in vars(L).items():
+    for cls in vars(L).values():
         if inspect.isclass(cls) and issubclass(cls, keras.Layer):
             sources = [
                 inspect.getsource(base)

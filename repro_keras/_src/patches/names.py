@@ -11,7 +11,6 @@ from repro_keras._src import seeding
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.patches.weak import ByIdentity
 
-
 # Automatic names are known by the very string object: it goes through `get_config` and
 # `from_config` as it is, so that a clone of a layer without a name is one without a name, and
 # whatever leaves the process is a plain text. (h5py refuses subclasses of `str`.)

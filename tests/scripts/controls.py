@@ -1,0 +1,199 @@
+"""What each row of the seam is there for, as a sentence that is true only with the row in place.
+
+    python controls.py rows|tf_names|ROW [LEFT OUT…]
+
+Prints the installed rows, whether each of the rows of `tf_names` does its work, or whether the
+control of one row holds. The rows that are named after it are left out of the seam.
+"""
+
+import json
+import os
+import pickle
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import repro_keras as keras
+from repro_keras import repro
+from repro_keras._src import patches
+
+patches.left_out.update(sys.argv[2:])
+import numpy as np  # noqa: E402
+
+L = keras.layers
+ones = np.ones((1, 4), "float32")
+
+
+def net(*layers, name="net"):
+    return keras.Sequential([keras.Input(ones.shape[1:]), *layers], name=name)
+
+
+def state(model):
+    return [np.asarray(v).tolist() for v in model.variables]
+
+
+def unmoved_by(unrelated, build):
+    """Whether `build()` in a fresh session gives the same with something unrelated before it."""
+    keras.utils.clear_session()
+    first = build()
+    keras.utils.clear_session()
+    unrelated()
+    return first == build()
+
+
+def drawn_with(seed):
+    return keras.initializers.GlorotUniform(seed=seed)((4, 3)).numpy().tolist()
+
+
+class InInitAndInBuild(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.early = self.add_weight(shape=(1,), initializer="zeros", name="early")
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(4, 3), initializer="glorot_uniform", name="kernel")
+
+    def call(self, x):
+        return x @ self.kernel
+
+
+def automatic_names_count_within_their_parent():
+    return unmoved_by(
+        lambda: net(L.Dense(2), name="other"),
+        lambda: state(net(L.Dense(3))),
+    )
+
+
+def a_layer_is_placed_where_it_is_first_called():
+    kernel = net(InInitAndInBuild()).layers[0].kernel.numpy().tolist()
+    return kernel == drawn_with(repro.seed_for("net/in_init_and_in_build#0/kernel"))
+
+
+def directions_count_as_the_layer_they_copy():
+    def build():
+        return state(net(L.Reshape((2, 2)), L.Bidirectional(L.LSTM(2))))
+
+    return unmoved_by(lambda: L.LSTM(2), build)
+
+
+def generators_wait_for_the_name_of_their_layer():
+    return unmoved_by(keras.random.SeedGenerator, lambda: state(net(L.Dropout(0.5))))
+
+
+def a_generator_that_nobody_holds_is_named_where_it_is_used():
+    generator = keras.random.SeedGenerator()
+    named = keras.random.SeedGenerator(repro.seed_for("seed_generator#0"))
+    one, other = (keras.random.normal((2,), seed=g).numpy().tolist() for g in (generator, named))
+    return one == other
+
+
+def a_layer_seeds_its_generators_before_they_are_drawn_from():
+    model = net(L.Dropout(0.5))
+    return state(model) == [[repro.seed_for("net/dropout#0/seed_generator#0"), 0]]
+
+
+def draws_of_an_initializer_are_its_weights():
+    def build():
+        dense = L.Dense(3, kernel_initializer=lambda shape, dtype: keras.random.normal(shape))
+        return state(net(dense))
+
+    return unmoved_by(lambda: keras.random.normal(()), build)
+
+
+def default_seeds_are_not_drawn_from_python():
+    def build():
+        return np.asarray(keras.random.SeedGenerator().state).tolist()
+
+    return unmoved_by(random.random, build)
+
+
+def no_made_up_seed_in_a_configuration():
+    return L.RandomCrop(4, 4).get_config()["seed"] is None
+
+
+def choices_are_not_drawn_from_python():
+    picture = np.arange(2 * 8 * 8 * 3, dtype="float32").reshape(2, 8, 8, 3) % 255
+
+    def build():
+        return np.asarray(L.AugMix(name="mix")(picture, training=True)).tolist()
+
+    return all(unmoved_by(lambda n=n: random.seed(n), build) for n in range(4))
+
+
+def a_weight_draws_from_the_seed_of_its_name():
+    kernel = net(L.Dense(3)).layers[0].kernel.numpy().tolist()
+    return kernel == drawn_with(repro.seed_for("net/dense#0/kernel"))
+
+
+def set_random_seed_sets_the_root():
+    keras.utils.set_random_seed(3)
+    three = state(net(L.Dense(3)))
+    keras.utils.set_random_seed(4)
+    return three != state(net(L.Dense(3))) and repro.config().seed == 4
+
+
+def clear_session_starts_names_afresh():
+    return unmoved_by(lambda: None, lambda: state(net(L.Dense(3))))
+
+
+def build_named():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, L.Dense(3, name="head")(inputs))
+
+
+def what_a_file_holds_takes_no_names():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "net.h5")  # other formats go through `_load_model_from_fileobj` too
+        build_named().save(path)
+        return unmoved_by(lambda: keras.models.load_model(path), lambda: state(build_named()))
+
+
+def what_a_pickle_holds_takes_no_names():
+    pickled = pickle.dumps(build_named())
+    return unmoved_by(lambda: pickle.loads(pickled), lambda: state(build_named()))
+
+
+CONTROLS = {
+    "names: Layer.__init__": automatic_names_count_within_their_parent,
+    "names: Layer._open_name_scope": a_layer_is_placed_where_it_is_first_called,
+    "names: Bidirectional.__init__": directions_count_as_the_layer_they_copy,
+    "generators: SeedGenerator.__init__": generators_wait_for_the_name_of_their_layer,
+    "generators: SeedGenerator.next": a_generator_that_nobody_holds_is_named_where_it_is_used,
+    "generators: Layer._open_name_scope": a_layer_seeds_its_generators_before_they_are_drawn_from,
+    "generators: seed_generator.global_seed_generator": draws_of_an_initializer_are_its_weights,
+    "generators: seed_generator.python_random": default_seeds_are_not_drawn_from_python,
+    "generators: RandomCrop.__init__": no_made_up_seed_in_a_configuration,
+    "generators: aug_mix.py_random": choices_are_not_drawn_from_python,
+    "weights: Variable.__init__": a_weight_draws_from_the_seed_of_its_name,
+    "weights: RandomInitializer.__init__": a_weight_draws_from_the_seed_of_its_name,
+    "weights: RandomInitializer.seed": a_weight_draws_from_the_seed_of_its_name,
+    "session: rng_utils.set_random_seed": set_random_seed_sets_the_root,
+    "session: global_state.clear_session": clear_session_starts_names_afresh,
+    "session: saving_api.load_model": what_a_file_holds_takes_no_names,
+    "session: saving_lib._load_model_from_fileobj": what_a_pickle_holds_takes_no_names,
+}
+
+
+def tf_names() -> dict[str, bool]:
+    """For each row of `tf_names`, whether the names that it is for are found."""
+    L.Layer  # noqa: B018 - loads Keras, and with it the seam
+    from repro_keras._src.patches import tf_names
+
+    found = {}
+    for module in tf_names.public_modules():
+        wanted = tf_names.names_only_in_tf(module)
+        if wanted:
+            row = f"tf_names: {module}.__getattr__"
+            found[row] = all(hasattr(sys.modules[module], name) for name in wanted)
+    return found
+
+
+def rows() -> list[str]:
+    L.Layer  # noqa: B018
+    return [row.name for row in patches.installed]
+
+
+others = {"rows": rows, "tf_names": tf_names}
+print(json.dumps({**CONTROLS, **others}[sys.argv[1]]()))

@@ -1,0 +1,45 @@
+"""Every row of the seam has a control in a fresh process, which fails with the row left out."""
+
+import ast
+
+import pytest
+from fresh import SCRIPTS, run, run_json, run_together
+
+pytestmark = pytest.mark.slow
+
+
+def _rows_with_controls():
+    tree = ast.parse((SCRIPTS / "controls.py").read_text())
+    (table,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "CONTROLS"
+    )
+    return [key.value for key in table.keys]
+
+
+def test_every_row_has_a_control():
+    rows = run_json("controls.py", "rows")
+    assert len(set(rows)) == len(rows)
+    assert sorted(_rows_with_controls()) == [r for r in sorted(rows) if "tf_names" not in r]
+
+
+@pytest.mark.parametrize("row", _rows_with_controls())
+def test_a_control_holds_with_its_row_only(row):
+    process = run("controls.py", row)
+    assert process.stdout.splitlines()[-1] == "true"
+    # What stands on a row may fail outright without it; it must not come to the same.
+    process = run("controls.py", row, row, check=False)
+    if process.returncode:
+        assert "AssertionError" in process.stderr, process.stderr
+    else:
+        assert process.stdout.splitlines()[-1] == "false"
+
+
+def test_names_of_tf_keras_are_found_by_their_row_only():
+    rows = [row for row in run_json("controls.py", "rows") if "tf_names" in row]
+    with_rows, without = run_together(
+        (("controls.py", "tf_names"), {}), (("controls.py", "tf_names", *rows), {})
+    )
+    assert with_rows == dict.fromkeys(rows, True)
+    assert without == dict.fromkeys(rows, False)
