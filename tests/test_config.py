@@ -77,6 +77,7 @@ def test_settings_by_call_and_by_environment(how):
     assert result["keras"] == seeded["keras"] != shown()["keras"]
 
 
+@pytest.mark.slow
 def test_the_three_seeds_apart():
     result = shown("repro.configure(seed=1, python_seed=2, numpy_seed=3, backend_seed=4)")
     whole = [shown(f"repro.configure(seed={seed})") for seed in (1, 2, 3, 4)]

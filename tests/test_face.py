@@ -91,6 +91,7 @@ print(json.dumps({k: bool(v) for k, v in result.items()}))
 """
 
 
+@pytest.mark.slow
 def test_keras_imported_before_us_is_wrapped_all_the_same():
     code = """
 import json
@@ -109,6 +110,7 @@ print(json.dumps([repro.digest(model), repro.config().seed]))
     assert before[1] == 3
 
 
+@pytest.mark.slow
 def test_models_go_to_plain_keras_and_back(tmp_path):
     ours = run_json("exchange.py", "repro_keras", "write", tmp_path / "ours", hash_seed=1)
     plain = run_json("exchange.py", "keras", "write", tmp_path / "plain", hash_seed=1)
@@ -144,6 +146,7 @@ print(json.dumps(names))
     )
 
 
+@pytest.mark.slow
 def test_off_is_plain_keras():
     code = """
 import json, os

@@ -6,7 +6,9 @@ from fresh import run_json, run_together
 OURS, PLAIN = ("repro_keras",), ("keras",)
 
 
-@pytest.fixture(scope="module", params=["zoo.py", "builders.py"])
+@pytest.fixture(
+    scope="module", params=["zoo.py", pytest.param("builders.py", marks=pytest.mark.slow)]
+)
 def runs(request):
     script = request.param
     first, second, noisy, other_root, plain, plain_again = run_together(

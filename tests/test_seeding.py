@@ -217,6 +217,7 @@ print(json.dumps(result))
 """
 
 
+@pytest.mark.slow
 def test_scikit_learn_wrappers_and_searches():
     one, two = (
         run_json("-c", SEARCHES, hash_seed=1, cores="0"),

@@ -4,6 +4,8 @@
 50 ms that `import repro_keras` may take.
 """
 
+import contextlib
+import gc
 import importlib.util
 import random
 import sys
@@ -59,10 +61,27 @@ class _Loader:
         module.__spec__.loader = module.__loader__ = self._loader
         # TensorFlow's import draws from Python's generator; that must not shift the user's draws.
         drawn = random.getstate()
-        self._loader.exec_module(module)
+        with _uncollected():
+            self._loader.exec_module(module)
         random.setstate(drawn)
         _waiting[module.__name__]()
         del _waiting[module.__name__]
+
+
+@contextlib.contextmanager
+def _uncollected():
+    """Inside, the garbage collector waits.
+
+    Importing Keras makes a million objects that stay, and each full collection walks over them:
+    without this, how many there are, and with it the time, hangs on how many objects we make.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _finder = _Finder()
