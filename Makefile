@@ -55,6 +55,7 @@ format: $(READY)  ## format the code
 
 bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/import_time.py
+	@$(BIN)/python benchmarks/training.py
 
 clean:  ## remove the virtual environments
 	rm -rf $(VENV) $(OLDEST)

@@ -1,1 +1,1 @@
-"""Everything private: see the layout in CONTRIBUTING or the README."""
+"""Everything private. `repro_keras/repro.py` re-exports what is public of it."""
