@@ -29,5 +29,9 @@ class CanonicalError(ReproError, TypeError):
     """A value has no canonical form, so that it cannot be digested or written canonically."""
 
 
+class DataError(ReproError, RuntimeError):
+    """The data for training could not be loaded as it has to be."""
+
+
 class ReproWarning(UserWarning):
     """Something that makes results less repeatable than they could be."""

@@ -113,6 +113,7 @@ class _Threads(threading.local):
 
 _threads = _Threads()
 _outermost = Frame("", 0)
+_sessions = 0
 
 
 def current_frame() -> Frame:
@@ -122,7 +123,8 @@ def current_frame() -> Frame:
 
 def set_root_seed(root_seed: int) -> None:
     """Makes `root_seed` the root of every name from here on, and starts occurrences afresh."""
-    global _outermost
+    global _outermost, _sessions
+    _sessions += 1
     _outermost = _outermost.afresh(root_seed)
     _threads.frames[:] = [frame.afresh(root_seed) for frame in _threads.frames]
     if hooks.rerooted:
@@ -131,11 +133,17 @@ def set_root_seed(root_seed: int) -> None:
 
 def start_afresh() -> None:
     """Forgets what was named in the innermost scope, as `keras.utils.clear_session` does."""
-    global _outermost
+    global _outermost, _sessions
+    _sessions += 1
     if _threads.frames:
         _threads.frames[-1] = _threads.frames[-1].afresh()
     else:
         _outermost = _outermost.afresh()
+
+
+def session() -> int:
+    """How often names were started afresh: what is counted per session starts again with it."""
+    return _sessions
 
 
 def seed_for(path: str) -> int:

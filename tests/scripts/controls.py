@@ -155,6 +155,154 @@ def what_a_pickle_holds_takes_no_names():
     return unmoved_by(lambda: pickle.loads(pickled), lambda: state(build_named()))
 
 
+NUMBERS = np.arange(12, dtype="float32")[:, None]
+
+
+class Seeing(keras.Model):
+    """Remembers the first number of each batch that it is trained or evaluated on."""
+
+    def __init__(self):
+        super().__init__(name="net")
+        self.seen = []
+        self.compile(loss="mse", run_eagerly=True)
+
+    def call(self, x):
+        return x
+
+    def train_step(self, data):
+        self.seen.append(float(data[0][0, 0]))
+        return {"loss": keras.ops.zeros(())}
+
+    test_step = train_step
+
+
+class Items(keras.utils.PyDataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return NUMBERS[index : index + 1], NUMBERS[index : index + 1]
+
+
+class Drawing(Items):
+    def __getitem__(self, index):
+        return NUMBERS[:1] + random.random(), NUMBERS[:1]
+
+
+def seen_in_fit(*data, **options):
+    model = Seeing()
+    model.fit(*data, batch_size=1, verbose=0, **options)
+    return model.seen
+
+
+def expected(passes, size, fit=0):
+    from repro_keras._src.order import Fit
+
+    return [i for p in range(passes) for i in Fit(0, "net", fit).permutation(p, size).tolist()]
+
+
+def a_second_fit_has_another_order():
+    model = Seeing()
+    for _ in range(2):
+        model.fit(NUMBERS, NUMBERS, batch_size=1, verbose=0)
+    return model.seen == expected(1, 12) + expected(1, 12, fit=1)
+
+
+def arrays_have_an_order_for_each_pass():
+    return seen_in_fit(NUMBERS, NUMBERS, epochs=3) == expected(3, 12)
+
+
+def items_have_an_order_for_each_pass():
+    return seen_in_fit(Items(), epochs=3, shuffle=True) == expected(3, 6)
+
+
+def validation_data_is_the_same_in_each_epoch():
+    model = Seeing()
+    model.fit(NUMBERS[:1], NUMBERS[:1], validation_data=Drawing(), epochs=2, verbose=0)
+    return model.seen[1:7] == model.seen[8:14]
+
+
+def a_training_function_gets_an_iterator_of_tensorflow():
+    import tensorflow as tf
+
+    got = []
+    model = net(L.Dense(1))
+    model.compile(loss="mse")
+    model.train_function = lambda iterator: (
+        got.append(type(iterator)) or {"loss": next(iterator)[1]}
+    )
+    model.fit(ones, ones[:, :1], verbose=0)
+    return issubclass(got[0], tf.data.Iterator)
+
+
+def unmoved_by_drawing(make):
+    """Whether a data set is the same after draws of global generators, and an op with a seed."""
+    import tensorflow as tf
+
+    def draw():
+        random.random()
+        np.random.rand()
+        tf.data.Dataset.range(2).shuffle(2, seed=1)
+
+    def contents():
+        return [tf.nest.map_structure(lambda x: np.asarray(x).tolist(), item) for item in make()]
+
+    return unmoved_by(draw, contents)
+
+
+def a_shuffle_of_tf_data_is_named():
+    import tensorflow as tf
+
+    return unmoved_by_drawing(lambda: tf.data.Dataset.range(30).shuffle(30))
+
+
+def from_folder(function, suffix, content, **options):
+    """Makes a data set of a folder of files, without a seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("a", "b"):
+            Path(folder, name).mkdir()
+            for i in range(20):
+                Path(folder, name, f"{i}{suffix}").write_bytes(content(i))
+        make = getattr(keras.utils, function)
+        return unmoved_by_drawing(lambda: make(folder, verbose=False, batch_size=1, **options))
+
+
+def a_folder_of_images_is_named():
+    import tensorflow as tf
+
+    def content(i):
+        return tf.io.encode_png(np.full((2, 2, 3), i, "uint8")).numpy()
+
+    return from_folder("image_dataset_from_directory", ".png", content, image_size=(2, 2))
+
+
+def a_folder_of_texts_is_named():
+    return from_folder("text_dataset_from_directory", ".txt", lambda i: str(i).encode())
+
+
+def a_folder_of_sounds_is_named():
+    import tensorflow as tf
+
+    def content(i):
+        return tf.audio.encode_wav(np.full((4, 1), i / 40, "float32"), 8000).numpy()
+
+    return from_folder("audio_dataset_from_directory", ".wav", content, output_sequence_length=4)
+
+
+def a_time_series_is_named():
+    return unmoved_by_drawing(
+        lambda: keras.utils.timeseries_dataset_from_array(
+            NUMBERS, None, sequence_length=2, shuffle=True
+        )
+    )
+
+
+def a_split_is_named():
+    return unmoved_by_drawing(
+        lambda: keras.utils.split_dataset(NUMBERS, left_size=0.5, shuffle=True)[0]
+    )
+
+
 CONTROLS = {
     "names: Layer.__init__": automatic_names_count_within_their_parent,
     "names: Layer._open_name_scope": a_layer_is_placed_where_it_is_first_called,
@@ -173,6 +321,19 @@ CONTROLS = {
     "session: global_state.clear_session": clear_session_starts_names_afresh,
     "session: saving_api.load_model": what_a_file_holds_takes_no_names,
     "session: saving_lib._load_model_from_fileobj": what_a_pickle_holds_takes_no_names,
+    "order: TensorFlowTrainer.fit": a_second_fit_has_another_order,
+    "order: TFEpochIterator.__init__": arrays_have_an_order_for_each_pass,
+    "order: EpochIterator.reset": validation_data_is_the_same_in_each_epoch,
+    "order: TFEpochIterator._get_iterator": arrays_have_an_order_for_each_pass,
+    "order: TFEpochIterator.__next__": (a_training_function_gets_an_iterator_of_tensorflow),
+    "order: ArrayDataAdapter.get_tf_dataset": arrays_have_an_order_for_each_pass,
+    "order: PyDatasetAdapter.get_tf_dataset": items_have_an_order_for_each_pass,
+    "data_seeds: random_seed.get_seed": a_shuffle_of_tf_data_is_named,
+    "data_seeds: image_dataset_utils.image_dataset_from_directory": a_folder_of_images_is_named,
+    "data_seeds: text_dataset_utils.text_dataset_from_directory": a_folder_of_texts_is_named,
+    "data_seeds: audio_dataset_utils.audio_dataset_from_directory": a_folder_of_sounds_is_named,
+    "data_seeds: timeseries_dataset_utils.timeseries_dataset_from_array": a_time_series_is_named,
+    "data_seeds: dataset_utils.split_dataset": a_split_is_named,
 }
 
 

@@ -42,6 +42,11 @@ def seed(number: int) -> None:
     _backend().seed(number)
 
 
+def drawn() -> object:
+    """The state of what the library draws from by itself: equal where nothing was drawn."""
+    return _backend().drawn()
+
+
 def require_gpu(config: "ReproConfig") -> None:
     """Raises `ConfigError` where there is no GPU; it loads the library to find out."""
     _backend().require_gpu(config)

@@ -77,6 +77,10 @@ def seed(number: int) -> None:
     tf.random.set_seed(number)
 
 
+def drawn() -> object:
+    return context.context()._rng.getstate()  # it seeds each op that has no seed
+
+
 def require_gpu(config: "ReproConfig") -> None:
     if not tf.config.list_physical_devices("GPU"):
         raise ConfigError(

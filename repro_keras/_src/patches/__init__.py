@@ -50,7 +50,15 @@ def install() -> None:
 def _rows() -> list:
     # Loaded late: these import Keras.
     from repro_keras._src import seeding
-    from repro_keras._src.patches import generators, names, session, tf_names, weights
+    from repro_keras._src.patches import (
+        data_seeds,
+        generators,
+        names,
+        order,
+        session,
+        tf_names,
+        weights,
+    )
 
     seeding.hooks.entered = session.enter_scope
     seeding.hooks.left = session.leave_scope
@@ -60,6 +68,8 @@ def _rows() -> list:
         *generators.PATCHES,
         *weights.PATCHES,
         *session.PATCHES,
+        *order.PATCHES,
+        *data_seeds.PATCHES,
         *tf_names.patches(),
     ]
 

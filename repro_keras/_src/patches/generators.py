@@ -31,6 +31,12 @@ class _Making(threading.local):
 
 
 _making = _Making()
+_draws = 0
+
+
+def draws() -> int:
+    """How often any `SeedGenerator` was drawn from so far."""
+    return _draws
 
 
 def making_state() -> bool:
@@ -69,6 +75,8 @@ def _seed_provisionally(original):
 def _settle_before_draw(original):
     @functools.wraps(original)
     def next(self, ordered=True):
+        global _draws
+        _draws += 1
         if _provisional:
             provisional = _provisional.get(self)
             if provisional is not None:  # nobody's: it belongs to where it is used first

@@ -63,6 +63,15 @@ def node_of(layer) -> seeding.Node:
     return node
 
 
+def place(model) -> seeding.Node:
+    """The node of a model that is trained: at the top of its scope, unless it has one already."""
+    node = _nodes.get(model)
+    if node is None:
+        node = _make_node(model, _home(model).top)
+        _nodes.set(model, node)
+    return node
+
+
 def current_node() -> seeding.Node:
     """The node of the innermost layer whose name scope is open, or the top of the scope."""
     stack = global_state.get_global_attribute("name_scope_stack") or ()

@@ -11,7 +11,7 @@ from repro_keras._src.errors import SeamError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Patch:
-    """A function, method or attribute of Keras that is replaced in place.
+    """A function, method or attribute of Keras or its backend that is replaced in place.
 
     Attributes:
         target: `module:attribute` or `module:Class.attribute`.
@@ -34,9 +34,9 @@ class Patch:
 
     @property
     def name(self) -> str:
-        """What the row is called: its file here, and its target without Keras's folders."""
+        """What the row is called: its file here, and its target without the library's folders."""
         module, _, path = self.target.partition(":")
-        if module.startswith("keras.src."):
+        if module.startswith(("keras.src.", "tensorflow.python.")):
             module = module.rpartition(".")[2]
         short = path if "." in path else f"{module}.{path}"
         return f"{self.make.__module__.rpartition('.')[2]}: {short}"
