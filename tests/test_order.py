@@ -146,10 +146,10 @@ IN_BATCHES_OF_4 = [4, 4, 4, 4, 4, 2]
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
-    (
+    [
         *("arrays", "no targets", "lists and dicts", "tensors", "pandas", "scipy", "torch"),
         *("together", "weighted", "cut"),
-    ),
+    ],
 )
 def test_arrays(seen, case):
     if seen[case] == "not installed":

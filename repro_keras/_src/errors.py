@@ -33,5 +33,13 @@ class DataError(ReproError, RuntimeError):
     """The data for training could not be loaded as it has to be."""
 
 
+class SaveError(ReproError, OSError):
+    """A file could not be written; what was there before is untouched."""
+
+    def __init__(self, message: str, number: int | None = None):
+        super().__init__(message)
+        self.errno = number
+
+
 class ReproWarning(UserWarning):
     """Something that makes results less repeatable than they could be."""

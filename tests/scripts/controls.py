@@ -6,12 +6,16 @@ Prints the installed rows, whether each of the rows of `tf_names` does its work,
 control of one row holds. The rows that are named after it are left out of the seam.
 """
 
+import base64
+import io
 import json
 import os
 import pickle
 import random
+import re
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -303,6 +307,105 @@ def a_split_is_named():
     )
 
 
+def compiled(*layers):
+    model = net(*layers, L.Dense(1, name="out"))
+    model.compile("sgd", "mse")
+    return model
+
+
+def written(model, name="m.keras", save="save"):
+    """The bytes of a file that a model was saved to."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        getattr(model, save)(path)
+        return path.read_bytes()
+
+
+def member(content, name):
+    return zipfile.ZipFile(io.BytesIO(content)).read(name)
+
+
+def a_configuration_has_neither_times_nor_addresses():
+    regularizer = keras.regularizers.L2(0.1)
+    content = written(net(*(L.Dense(2, kernel_regularizer=regularizer) for _ in range(2))))
+    ids = re.findall(rb'"shared_object_id": (\d+)', member(content, "config.json"))
+    return max(map(int, ids)) < 10 and b"1980-01-01" in member(content, "metadata.json")
+
+
+def members_of_an_archive_have_no_times():
+    members = zipfile.ZipFile(io.BytesIO(written(net(L.Dense(2))))).infolist()
+    return {m.date_time for m in members} == {(1980, 1, 1, 0, 0, 0)}
+
+
+class WithAssets(L.Layer):
+    def save_assets(self, folder):
+        for number in range(20):
+            Path(folder, f"{number * 7919 % 23}").write_text("")
+
+
+def assets_come_in_order():
+    names = zipfile.ZipFile(io.BytesIO(written(net(WithAssets())))).namelist()
+    assets = [name for name in names if name.startswith("assets/")]
+    return len(assets) == 20 and assets == sorted(assets)
+
+
+def little_memory_makes_no_difference():
+    from keras.src.saving import saving_lib
+
+    contents = set()
+    model = build_named()
+    for enough in (True, False):
+        saving_lib.is_memory_sufficient = lambda model, enough=enough: enough
+        contents.add(member(written(model), "model.weights.h5"))
+    return len(contents) == 1
+
+
+def code_of_a_lambda_has_no_path():
+    layer = L.Lambda(lambda x: x)
+    return Path(__file__).name not in str(marshalled(layer.get_config()["function"]["config"]))
+
+
+def marshalled(config):
+    return base64.b64decode(config["code"])
+
+
+def a_second_optimizer_has_no_number():
+    return [keras.optimizers.SGD().name for _ in range(2)] == ["sgd", "sgd"]
+
+
+def saving_in_the_legacy_format_changes_nothing():
+    model = compiled()
+    before = written(model)
+    written(model, "m.h5")
+    return written(model) == before
+
+
+def survives(name, save):
+    """Whether an old file survives that saving a new one fails."""
+
+    class Failing(L.Layer):
+        def save_own_variables(self, store):
+            raise ZeroDivisionError
+
+        @property
+        def weights(self):
+            if sys._getframe(1).f_code.co_name != "__init__" and failing:
+                raise ZeroDivisionError
+            return super().weights
+
+    failing = False
+    model = net(Failing(name="fails"))
+    failing = True
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(b"old")
+        try:
+            getattr(model, save)(path)
+        except ZeroDivisionError:
+            return path.read_bytes() == b"old"
+        raise AssertionError("it did not fail")
+
+
 CONTROLS = {
     "names: Layer.__init__": automatic_names_count_within_their_parent,
     "names: Layer._open_name_scope": a_layer_is_placed_where_it_is_first_called,
@@ -334,6 +437,16 @@ CONTROLS = {
     "data_seeds: audio_dataset_utils.audio_dataset_from_directory": a_folder_of_sounds_is_named,
     "data_seeds: timeseries_dataset_utils.timeseries_dataset_from_array": a_time_series_is_named,
     "data_seeds: dataset_utils.split_dataset": a_split_is_named,
+    "files: saving_lib._serialize_model_as_json": a_configuration_has_neither_times_nor_addresses,
+    "files: saving_lib.zipfile": members_of_an_archive_have_no_times,
+    "files: saving_lib._write_to_zip_recursively": assets_come_in_order,
+    "files: H5IOStore._get_h5_file": little_memory_makes_no_difference,
+    "files: python_utils.func_dump": code_of_a_lambda_has_no_path,
+    "files: BaseOptimizer.__init__": a_second_optimizer_has_no_number,
+    "files: saving_utils.model_metadata": saving_in_the_legacy_format_changes_nothing,
+    "files: saving_lib.save_model": lambda: survives("m.keras", "save"),
+    "files: saving_lib.save_weights_only": lambda: survives("m.weights.h5", "save_weights"),
+    "files: legacy_h5_format.save_model_to_hdf5": lambda: survives("m.h5", "save"),
 }
 
 

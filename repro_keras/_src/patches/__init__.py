@@ -52,6 +52,7 @@ def _rows() -> list:
     from repro_keras._src import seeding
     from repro_keras._src.patches import (
         data_seeds,
+        files,
         generators,
         names,
         order,
@@ -70,6 +71,7 @@ def _rows() -> list:
         *session.PATCHES,
         *order.PATCHES,
         *data_seeds.PATCHES,
+        *files.PATCHES,
         *tf_names.patches(),
     ]
 
