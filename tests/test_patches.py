@@ -18,14 +18,32 @@ def _rows_with_controls():
     return [key.value for key in table.keys]
 
 
-def test_every_row_has_a_control():
-    rows = run_json("controls.py", "rows")
+@pytest.fixture(scope="module")
+def rows():
+    """The rows that are installed with this Keras."""
+    return run_json("controls.py", "rows")
+
+
+# Where a row has another place in other versions of Keras that work.
+ELSEWHERE = {
+    "export: saved_model_export_archive._list_variables_used_by_fns",
+    "export: SavedModelExportArchive.write_out",
+    "export: saved_model._list_variables_used_by_fns",
+    "export: ExportArchive.write_out",
+}
+
+
+def test_every_row_has_a_control(rows):
     assert len(set(rows)) == len(rows)
-    assert sorted(_rows_with_controls()) == [r for r in sorted(rows) if "tf_names" not in r]
+    with_control = set(_rows_with_controls())
+    assert {row for row in rows if "tf_names" not in row} <= with_control
+    assert with_control - set(rows) <= ELSEWHERE
 
 
 @pytest.mark.parametrize("row", _rows_with_controls())
-def test_a_control_holds_with_its_row_only(row):
+def test_a_control_holds_with_its_row_only(row, rows):
+    if row not in rows:
+        pytest.skip("this Keras has it elsewhere")
     process = run("controls.py", row)
     assert process.stdout.splitlines()[-1] == "true"
     # What stands on a row may fail outright without it; it must not come to the same.
@@ -36,8 +54,8 @@ def test_a_control_holds_with_its_row_only(row):
         assert process.stdout.splitlines()[-1] == "false"
 
 
-def test_names_of_tf_keras_are_found_by_their_row_only():
-    rows = [row for row in run_json("controls.py", "rows") if "tf_names" in row]
+def test_names_of_tf_keras_are_found_by_their_row_only(rows):
+    rows = [row for row in rows if "tf_names" in row]
     with_rows, without = run_together(
         (("controls.py", "tf_names"), {}), (("controls.py", "tf_names", *rows), {})
     )

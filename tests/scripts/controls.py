@@ -406,6 +406,34 @@ def survives(name, save):
         raise AssertionError("it did not fail")
 
 
+def exported(model):
+    """The variables of a SavedModel, in the order in which it lists them, and its number."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import fingerprint_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        fingerprint = Path(folder, "fingerprint.pb").read_bytes()
+        reader = tf.train.load_checkpoint(f"{folder}/variables/variables")
+        variables = [
+            reader.get_tensor(f"_all_variables/{i}/.ATTRIBUTES/VARIABLE_VALUE").tolist()
+            for i in range(len(model.variables))
+        ]
+    return variables, fingerprint_pb2.FingerprintDef.FromString(fingerprint).uuid
+
+
+def variables_of_a_saved_model_come_as_they_were_made():
+    model = net(*(L.Dense(4) for _ in range(12)))
+    for number, variable in enumerate(model.variables):
+        variable.assign(keras.ops.full(variable.shape, number))
+    variables, _ = exported(model)
+    return [np.ravel(value)[0] for value in variables] == list(range(24))
+
+
+def a_saved_model_has_no_random_number():
+    return exported(net(L.Dense(2)))[1] == ""
+
+
 CONTROLS = {
     "names: Layer.__init__": automatic_names_count_within_their_parent,
     "names: Layer._open_name_scope": a_layer_is_placed_where_it_is_first_called,
@@ -447,6 +475,14 @@ CONTROLS = {
     "files: saving_lib.save_model": lambda: survives("m.keras", "save"),
     "files: saving_lib.save_weights_only": lambda: survives("m.weights.h5", "save_weights"),
     "files: legacy_h5_format.save_model_to_hdf5": lambda: survives("m.h5", "save"),
+    "export: saved_model_export_archive._list_variables_used_by_fns": (
+        variables_of_a_saved_model_come_as_they_were_made
+    ),
+    "export: saved_model._list_variables_used_by_fns": (
+        variables_of_a_saved_model_come_as_they_were_made
+    ),
+    "export: SavedModelExportArchive.write_out": a_saved_model_has_no_random_number,
+    "export: ExportArchive.write_out": a_saved_model_has_no_random_number,
 }
 
 

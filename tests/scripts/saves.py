@@ -119,6 +119,7 @@ def main(face, folder, *options):
         if make is not vocabularies:
             model.save(folder / f"{make.__name__}.h5")
         keras.saving.save_model(model, folder / f"{make.__name__}.folder", zipped=False)
+        model.export(folder / f"{make.__name__}.exported", verbose=False)
         content = io.BytesIO()
         saving_lib._save_model_to_fileobj(model, content, "h5")
         result[f"{make.__name__} in memory"] = hashed(content.getvalue())

@@ -52,6 +52,7 @@ def _rows() -> list:
     from repro_keras._src import seeding
     from repro_keras._src.patches import (
         data_seeds,
+        export,
         files,
         generators,
         names,
@@ -72,6 +73,7 @@ def _rows() -> list:
         *order.PATCHES,
         *data_seeds.PATCHES,
         *files.PATCHES,
+        *export.PATCHES,
         *tf_names.patches(),
     ]
 
