@@ -18,6 +18,7 @@ def test_the_same_bits_and_bytes_in_any_process(tmp_path):
     assert len(one) == 8
     for family in one:
         assert one[family] == two[family] == three[family], family
+        assert one[family]["loaded"], family
 
 
 def test_plain_keras_differs_in_all_of_them(tmp_path):

@@ -400,7 +400,15 @@ def _warn_portable() -> None:
     )
 
 
+def _is_command() -> bool:
+    """Whether this process runs `repro-keras`, which runs scripts in processes of their own."""
+    by_name = os.path.basename(sys.argv[0]).removesuffix(".exe") == "repro-keras"
+    return by_name or ("-m", "repro_keras") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+
+
 def _warn_hash_seed() -> None:
+    if _is_command():
+        return
     if sys.flags.hash_randomization and os.environ.get("PYTHONHASHSEED", "random") == "random":
         warnings.warn(
             "PYTHONHASHSEED is random, and a running process cannot set it. Nothing of "

@@ -1,36 +1,40 @@
 """Canonical digests: the same for equal contents, in any process and in any place.
 
 The form is fixed in `docs/bits.md`: a digest is the SHA-256 of the canonical JSON of a
-description, in which large contents stand as the SHA-256 of their chunks.
+description, in which large contents stand as the SHA-256 of their chunks. Arrays are in
+`digest_arrays`, files in `digest_files`; here is what they are found in.
 """
 
-import concurrent.futures
-import hashlib
 import os
 import re
-import struct
 import sys
 from collections import Counter
 from typing import Any
 
-from repro_keras._src import bits
+from repro_keras._src import digest_arrays, digest_files
 from repro_keras._src.errors import CanonicalError
 
-CHUNK_BYTES = 2**20
-_KINDS = "?biufcV"  # of NumPy dtypes that are plain bytes; V: those of ml_dtypes (bfloat16…)
 
-
-def digest(x: Any) -> str:
-    """The digest of a model, an array, or a (nested) container of arrays.
+def digest(x: Any, *, optimizer: bool = False) -> str:
+    """The digest of a model, an array, a container of these, a data set or a file.
 
     It covers names, dtypes, shapes and little-endian bytes in a defined order, and nothing else:
     not where something is in memory, its strides or byte order, nor the process-wide numbers in
-    automatic names.
+    automatic names, nor what a file says beside its contents.
 
     Args:
-        x: a Keras model or layer that is built (its weights are digested), a Keras variable, a
-            tensor, a NumPy array or scalar, a Python number, string, boolean or `None`, or a
-            dict (with string keys), list or tuple of these.
+        x: one of
+
+            * a Keras model or layer that is built (its weights are digested), or an optimizer,
+            * a Keras variable, a tensor (sparse and ragged ones too), a NumPy array or scalar, a
+              pandas frame or series, a SciPy sparse matrix,
+            * a Python number, string, boolean or `None`,
+            * a dict (with string keys), list or tuple of these,
+            * a `tf.data.Dataset` or `PyDataset` that ends (its elements are digested in order),
+            * a `pathlib.Path` of a file or folder: `.keras`, `.h5`, `.npz`, `.npy`,
+              `.safetensors`, a TensorFlow checkpoint (its prefix or index), or any other, whose
+              bytes are digested. (A string is a string, whether there is such a file or not.)
+        optimizer: whether the digest of a model covers its optimizer's variables too.
 
     Returns:
         `"sha256:"` and 64 hexadecimal digits.
@@ -38,26 +42,28 @@ def digest(x: Any) -> str:
     Raises:
         CanonicalError: for anything else, with its place in the container, and for a model
             without weights yet.
+        FileFormatError: where a file is missing, cannot be read, or is not what its name says.
 
     Example:
 
     >>> repro.digest({"w": np.zeros((2, 3), "float32")})
     'sha256:b3d8b3852bad24e1aafc7b03f620a0687abb0fdbaf646992d01c057148fb2286'
     """
-    return f"sha256:{_digest(x, '$')}"
+    description = _describe_trained(x) if optimizer else _describe(x, "$")
+    return f"sha256:{digest_arrays.hexadecimal(description)}"
 
 
 def _digest(x, where: str) -> str:
-    return hashlib.sha256(bits.canonical_json(_describe(x, where))).hexdigest()
+    return digest_arrays.hexadecimal(_describe(x, where))
 
 
 def _describe(x, where: str) -> dict:
     import numpy as np
 
     if isinstance(x, np.generic):  # before Python's numbers: np.float64 is a float too
-        return _describe_array(np.asarray(x), where)
+        return digest_arrays.describe_array(np.asarray(x), where)
     if x is None or isinstance(x, (bool, str, int, float, complex)):
-        return _describe_scalar(x)
+        return digest_arrays.describe_scalar(x)
     if isinstance(x, dict):
         for key in x:
             if not isinstance(key, str):
@@ -65,35 +71,123 @@ def _describe(x, where: str) -> dict:
                     f"{where}: the keys of a dict must be strings. Received: {key!r} "
                     f"(of type {type(key).__name__})"
                 )
-        items = sorted((key, _digest(value, f"{where}.{key}")) for key, value in x.items())
-        return {"kind": "dict", "items": items}
+        return digest_arrays.describe_dict(
+            (key, _digest(value, f"{where}.{key}")) for key, value in x.items()
+        )
     if isinstance(x, (list, tuple)):
-        return {
-            "kind": "list",
-            "items": [_digest(value, f"{where}[{i}]") for i, value in enumerate(x)],
-        }
-    keras = sys.modules.get("keras")
-    if keras is not None:
-        if isinstance(x, keras.Layer):
-            return _describe_layer(x, where)
-        if isinstance(x, keras.Variable) or keras.ops.is_tensor(x):
-            x = keras.ops.convert_to_numpy(x)
+        return digest_arrays.describe_list(
+            _digest(value, f"{where}[{i}]") for i, value in enumerate(x)
+        )
+    if isinstance(x, os.PathLike):
+        return digest_files.describe(x)
+    for package, describe in _OF_PACKAGES.items():
+        library = sys.modules.get(package)
+        if library is not None:
+            description = describe(library, x, where)
+            if description is not None:
+                return description
     if isinstance(x, np.ndarray) or hasattr(x, "__array__"):
-        return _describe_array(np.asarray(x), where)
+        return digest_arrays.describe_array(np.asarray(x), where)
     raise CanonicalError(
-        f"{where}: a model, an array, a number, a string or a container of these can be digested. "
-        f"Received: an object of type {type(x).__name__}"
+        f"{where}: a model, an array, a number, a string, a data set, a path or a container of "
+        f"these can be digested. Received: an object of type {type(x).__name__}"
     )
 
 
-def _describe_scalar(x) -> dict:
-    if isinstance(x, float):
-        return {"kind": "float", "value": struct.pack("<d", x).hex()}
-    if isinstance(x, complex):
-        return {"kind": "complex", "value": struct.pack("<dd", x.real, x.imag).hex()}
-    if isinstance(x, int) and not isinstance(x, bool):
-        return {"kind": "int", "value": str(int(x))}
-    return {"kind": "json", "value": x}
+def _describe_of_keras(keras, x, where: str) -> dict | None:
+    if isinstance(x, keras.Layer):
+        return _describe_layer(x, where)
+    if isinstance(x, keras.Optimizer):
+        return _describe_optimizer(x, where)
+    if isinstance(x, keras.utils.PyDataset):
+        if x.num_batches is None:
+            raise CanonicalError(f"{where}: a PyDataset without an end cannot be digested.")
+        return digest_arrays.describe_list(
+            _digest(x[i], f"{where}[{i}]") for i in range(x.num_batches)
+        )
+    if isinstance(x, keras.Variable):
+        return _describe(x.value, where)
+    return None
+
+
+def _describe_of_tensorflow(tf, x, where: str) -> dict | None:
+    if isinstance(x, tf.data.Dataset):
+        if x.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise CanonicalError(
+                f"{where}: a data set without an end cannot be digested; use `.take(number)`."
+            )
+        return digest_arrays.describe_list(
+            _digest(element, f"{where}[{i}]") for i, element in enumerate(x)
+        )
+    if isinstance(x, tf.SparseTensor):
+        x = tf.sparse.reorder(x)
+        return _describe_sparse(x.shape.as_list(), x.indices.numpy(), x.values.numpy(), where)
+    if isinstance(x, tf.RaggedTensor):
+        splits = digest_arrays.describe_list(_digest(split, where) for split in x.nested_row_splits)
+        return {
+            "kind": "ragged",
+            "splits": digest_arrays.hexadecimal(splits),
+            "values": _digest(x.flat_values, where),
+        }
+    if tf.is_tensor(x):
+        import numpy as np
+
+        tensor = tf.convert_to_tensor(x)  # of a variable; unlike `numpy()`, this copies nothing
+        return digest_arrays.describe_array(np.asarray(tensor), where)
+    return None
+
+
+def _describe_of_pandas(pandas, x, where: str) -> dict | None:
+    if isinstance(x, pandas.DataFrame):  # in its order, which models see
+        return digest_arrays.describe_list(
+            _digest([name, column], f"{where}[{name!r}]") for name, column in x.items()
+        )
+    if isinstance(x, (pandas.Series, pandas.Index)):
+        return digest_arrays.describe_array(x.to_numpy(), where)
+    return None
+
+
+def _describe_of_scipy(sparse, x, where: str) -> dict | None:
+    import numpy as np
+
+    if not sparse.issparse(x):
+        return None
+    rows = x.tocsr(copy=True)
+    rows.sum_duplicates()  # sorts too
+    entries = rows.tocoo()
+    indices = np.stack(entries.coords, axis=1)
+    return _describe_sparse(list(x.shape), indices, entries.data, where)
+
+
+def _describe_of_torch(torch, x, where: str) -> dict | None:
+    if not isinstance(x, torch.Tensor):
+        return None
+    x = x.detach().cpu()
+    if x.dtype == torch.bfloat16:  # which NumPy does not have
+        import ml_dtypes
+
+        array = x.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    else:
+        array = x.numpy()
+    return digest_arrays.describe_array(array, where)
+
+
+_OF_PACKAGES = {
+    "keras": _describe_of_keras,
+    "tensorflow": _describe_of_tensorflow,
+    "pandas": _describe_of_pandas,
+    "scipy.sparse": _describe_of_scipy,
+    "torch": _describe_of_torch,
+}
+
+
+def _describe_sparse(shape, indices, values, where: str) -> dict:
+    return {
+        "kind": "sparse",
+        "shape": shape,
+        "indices": _digest(indices.astype("int64"), where),
+        "values": _digest(values, where),
+    }
 
 
 def _describe_layer(layer, where: str) -> dict:
@@ -102,7 +196,9 @@ def _describe_layer(layer, where: str) -> dict:
             f"{where}: {layer.name!r} ({type(layer).__name__}) has no weights yet. Build it "
             "first: call it on data, or give it an Input."
         )
-    names = canonical_paths([weight.path for weight in layer.weights])
+    # What is around a layer is not in the paths of all models, once they were loaded from a file.
+    own = ["/".join(weight.path.split("/")[-2:]) for weight in layer.weights]
+    names = canonical_paths(own)
     return {
         "kind": "model",
         "weights": [
@@ -110,6 +206,27 @@ def _describe_layer(layer, where: str) -> dict:
             for name, weight in zip(names, layer.weights, strict=True)
         ],
     }
+
+
+def _describe_optimizer(optimizer, where: str) -> dict:
+    return {
+        "kind": "optimizer",
+        "class": type(optimizer).__name__,
+        "variables": [
+            _digest(variable, f"{where}.variables[{i}]")
+            for i, variable in enumerate(optimizer.variables)
+        ],
+    }
+
+
+def _describe_trained(model) -> dict:
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        raise CanonicalError(
+            "$: optimizer=True takes a model that was compiled with an optimizer. Received: an "
+            f"object of type {type(model).__name__}. Compile it, or leave optimizer out."
+        )
+    return {**_describe(model, "$"), "optimizer": _digest(optimizer, "$.optimizer")}
 
 
 def canonical_paths(paths: list[str]) -> list[str]:
@@ -135,51 +252,3 @@ def canonical_paths(paths: list[str]) -> list[str]:
             parent = f"{parent}/{known[part]}" if parent else known[part]
         result.append(parent)
     return result
-
-
-def _describe_array(array, where: str) -> dict:
-    import numpy as np
-
-    shape = list(array.shape)
-    if array.dtype.kind in "US" or array.dtype == object:
-        return {"kind": "strings", "shape": shape, "chunks": _chunks(_string_bytes(array, where))}
-    if array.dtype.kind not in _KINDS or array.dtype.names is not None:
-        raise CanonicalError(
-            f"{where}: arrays of numbers, booleans and strings can be digested. Received: an "
-            f"array of dtype {array.dtype}"
-        )
-    dtype = array.dtype.newbyteorder("<")
-    contiguous = np.ascontiguousarray(array, dtype=dtype)
-    return {
-        "kind": "array",
-        "dtype": dtype.name,
-        "shape": shape,
-        "chunks": _chunks(memoryview(contiguous.reshape(-1).view(np.uint8).data)),
-    }
-
-
-def _string_bytes(array, where: str) -> memoryview:
-    pieces = []
-    for item in array.reshape(-1).tolist():
-        if isinstance(item, str):
-            item = item.encode()
-        if not isinstance(item, bytes):
-            raise CanonicalError(
-                f"{where}: an array of objects must hold strings only. Received: {item!r} "
-                f"(of type {type(item).__name__})"
-            )
-        pieces += [len(item).to_bytes(8, "little"), item]
-    return memoryview(b"".join(pieces))
-
-
-def _chunks(content: memoryview) -> list[str]:
-    pieces = [content[i : i + CHUNK_BYTES] for i in range(0, len(content), CHUNK_BYTES)]
-    if len(pieces) < 4:
-        return [hashlib.sha256(piece).hexdigest() for piece in pieces]
-    with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:  # hashing frees the GIL
-        return list(pool.map(lambda piece: hashlib.sha256(piece).hexdigest(), pieces))
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

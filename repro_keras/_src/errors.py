@@ -33,12 +33,20 @@ class DataError(ReproError, RuntimeError):
     """The data for training could not be loaded as it has to be."""
 
 
-class SaveError(ReproError, OSError):
-    """A file could not be written; what was there before is untouched."""
+class _FileError(ReproError, OSError):
+    """An error of the system's about a file, with its number where it has one."""
 
     def __init__(self, message: str, number: int | None = None):
         super().__init__(message)
         self.errno = number
+
+
+class SaveError(_FileError):
+    """A file could not be written; what was there before is untouched."""
+
+
+class FileFormatError(_FileError, ValueError):
+    """A file cannot be read, or is not what its name says."""
 
 
 class ReproWarning(UserWarning):

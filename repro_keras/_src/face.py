@@ -9,6 +9,8 @@ from repro_keras._src import config, hooks
 OURS = ("repro",)
 """The submodules that Keras does not have."""
 
+_INSIDE = (*OURS, "_src", "cli", "__main__")
+
 _PACKAGE = "repro_keras"
 
 # The finders and loaders here and in `hooks` derive from nothing: `importlib.abc` costs 15 ms.
@@ -63,7 +65,7 @@ class _Finder:
 
     def find_spec(self, fullname, path=None, target=None):
         package, _, name = fullname.partition(".")
-        if package != _PACKAGE or not name or name.split(".")[0] in (*OURS, "_src"):
+        if package != _PACKAGE or not name or name.split(".")[0] in _INSIDE:
             return None
         module = _module(name)
         if module is None:

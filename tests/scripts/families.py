@@ -146,12 +146,14 @@ def main(face, workers, folder):
         save_best = keras.callbacks.ModelCheckpoint(checkpoint, monitor="loss", save_best_only=True)
         second = model.fit(data, epochs=3, shuffle=True, callbacks=[save_best], verbose=0)
         files = {}
-        for ending in (".keras", ".weights.h5", ".h5"):
+        for ending in (".weights.h5", ".h5", ".keras"):
             path = Path(folder, family.__name__ + ending)
             (model.save_weights if "weights" in ending else model.save)(path)
             files[ending] = hashlib.sha256(path.read_bytes()).hexdigest()
         files["checkpoint"] = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        loaded = keras.models.load_model(Path(folder, f"{family.__name__}.keras"))
         result[family.__name__] = {
+            "loaded": digest(loaded, optimizer=True) == digest(model, optimizer=True),
             "weights": digest(model),
             "optimizer": digest([np.asarray(v) for v in model.optimizer.variables]),
             "histories": [hexadecimal(first.history), hexadecimal(second.history)],

@@ -78,7 +78,8 @@ def seed(number: int) -> None:
 
 
 def drawn() -> object:
-    return context.context()._rng.getstate()  # it seeds each op that has no seed
+    seeds = context.context()._rng  # it seeds each op that has no seed  # pyright: ignore
+    return None if seeds is None else seeds.getstate()
 
 
 def require_gpu(config: "ReproConfig") -> None:
