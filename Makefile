@@ -56,6 +56,8 @@ format: $(READY)  ## format the code
 bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/import_time.py
 	@$(BIN)/python benchmarks/training.py
+	@$(BIN)/python benchmarks/save.py
+	@$(BIN)/python benchmarks/digest.py
 
 clean:  ## remove the virtual environments
 	rm -rf $(VENV) $(OLDEST)

@@ -8,6 +8,7 @@ back, as they were before, and nothing else. Each run is a process of its own. T
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -16,16 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-# Before repro_keras is imported, which would hand its settings on to the runs of plain Keras.
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
-
-import h5py  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.markup import escape  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from repro_keras import repro  # noqa: E402
-
 SCRIPT = Path(__file__).with_name("mnist_convnet.py")
 SWAPS = {
     "import repro_keras as keras": "import keras",
@@ -47,19 +43,6 @@ def swapped_back(script: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def weights_in(path: Path) -> dict:
-    """The arrays in a `.weights.h5` file, by their place in it."""
-    arrays = {}
-
-    def keep(name, item):
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = item[()]
-
-    with h5py.File(path) as file:
-        file.visititems(keep)
-    return arrays
-
-
 def train(script: Path, epochs: int) -> dict:
     """Runs the script in a process of its own and returns what it came to."""
     weights, history = script.with_suffix(".weights.h5"), script.with_suffix(".json")
@@ -75,7 +58,8 @@ def train(script: Path, epochs: int) -> dict:
         if process.wait():
             errors.seek(0)
             raise SystemExit(f"{script.name} failed:\n{errors.read()}")
-    return {**json.loads(history.read_text()), "digest": repro.digest(weights_in(weights))}
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    return {**json.loads(history.read_text()), "file": digest}
 
 
 def main() -> int:
@@ -84,7 +68,7 @@ def main() -> int:
     epochs = parser.parse_args().epochs
     start = time.monotonic()
     table = Table(title="\nThe same script, four times", title_justify="left")
-    for column in ("import", "run", "last loss", "accuracy", "weights' hash", ""):
+    for column in ("import", "run", "last loss", "accuracy", "saved file", ""):
         table.add_column(column, no_wrap=True)
     same = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +91,7 @@ def main() -> int:
                     str(number),
                     f"{float.fromhex(run['steps'][-1]):.8f}",
                     f"{float.fromhex(run['test'][1]):.1%}",
-                    run["digest"].removeprefix("sha256:")[:12] + "…",
+                    run["file"][:12] + "…",
                     verdict if number == 2 else "",
                 )
             table.add_section()
@@ -115,8 +99,8 @@ def main() -> int:
     plain, ours = same.values()
     if ours and not plain:
         console.print(
-            "With the import swapped, every loss and every weight came out the same, to the "
-            "last bit.\nNothing else in the script was changed.",
+            "With the import swapped, every loss came out the same to the last bit, and the saved "
+            "file to the last byte.\nNothing else in the script was changed.",
             soft_wrap=True,
         )
     elif not ours:

@@ -66,7 +66,7 @@ def _check(lists: tuple[str, ...], as_json: bool, quiet: bool) -> int:
     found = []
     for name in lists:
         try:
-            text = click.get_text_stream("stdin").read() if name == "-" else Path(name).read_text()
+            text = sys.stdin.read() if name == "-" else Path(name).read_text()
         except (OSError, UnicodeDecodeError) as error:
             found.append({"file": name, "error": f"The list {name} could not be read: {error}"})
             continue

