@@ -274,6 +274,29 @@ orders.fit(Dying(workers=2, use_multiprocessing=True))
 """
 
 
+@pytest.mark.slow
+def test_workers_end_with_a_fit_that_stops_early():
+    assert run_json("-c", STOPPED) == [1, 0]
+
+
+STOPPED = """
+import json, multiprocessing, sys
+sys.path.insert(0, "tests/scripts")
+sys.argv = ["orders.py", "repro_keras"]
+import orders
+
+class Stop(orders.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = True
+
+data = orders.Items(workers=2, use_multiprocessing=True)
+seen = orders.fit(data, callbacks=[Stop()])
+for process in multiprocessing.active_children():
+    process.join(5)
+print(json.dumps([len(seen), len(multiprocessing.active_children())]))
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder of images and one of texts, for two classes."""

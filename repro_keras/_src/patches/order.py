@@ -7,6 +7,7 @@ import functools
 import itertools
 import threading
 import warnings
+from collections.abc import Generator
 
 import tensorflow as tf
 from keras.src import tree
@@ -30,6 +31,17 @@ class Passes:
     def __init__(self, fit: order.Fit):
         self.fit = fit
         self.number = -1
+        self._items: Generator | None = None
+
+    def loading(self, items: Generator) -> Generator:
+        """Remembers what loads the items of the pass that begins, to end its workers."""
+        self._items = items
+        return items
+
+    def close(self) -> None:
+        """Ends the workers of a pass that was not finished."""
+        if self._items is not None:
+            self._items.close()
 
 
 class _Pass:
@@ -57,8 +69,10 @@ class _Pass:
 class _Current(threading.local):
     """What the functions of Keras that are called next do not get as an argument."""
 
-    fit: order.Fit | None = None  # that has begun and has no data yet
-    iterator = None  # the epoch iterator that is being made
+    def __init__(self):
+        self.fit: order.Fit | None = None  # that has begun and has no data yet
+        self.iterator = None  # the epoch iterator that is being made
+        self.passes: list[list[Passes]] = []  # for each `fit` that runs, those of its data
 
 
 _current = _Current()
@@ -71,10 +85,13 @@ def _count_fits(original):
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
         _current.fit = _next_fit(self)
+        _current.passes.append([])
         try:
             return original(self, *args, **kwargs)
         finally:
             _current.fit = None
+            for passes in _current.passes.pop():
+                passes.close()
 
     return fit
 
@@ -104,7 +121,10 @@ def _claim_fit() -> order.Fit:
 def _count_passes(original):
     @functools.wraps(original)
     def __init__(self, distribute_strategy=None, *args, **kwargs):
-        _passes.set(self, Passes(_claim_fit()))
+        passes = Passes(_claim_fit())
+        _passes.set(self, passes)
+        if _current.passes:
+            _current.passes[-1].append(passes)
         outer, _current.iterator = _current.iterator, self
         try:
             original(self, distribute_strategy, *args, **kwargs)
@@ -197,7 +217,7 @@ def _order_items(original):
         drawn = _probe(self, passes)
         load = _way_of_loading(dataset, drawn)
 
-        def one_pass():
+        def items():
             steps = iterator.steps_per_epoch
             if steps is not None:  # Keras asks for whole executions
                 at_once = iterator.steps_per_execution
@@ -205,6 +225,9 @@ def _order_items(original):
             for part in loading.epochs(_indices(dataset, self.shuffle, passes), steps):
                 for item in load(passes, part):
                     yield self._standardize_batch(item)
+
+        def one_pass():
+            return passes.loading(items())
 
         # Nothing is read ahead here: it would reach beyond the epoch.
         return tf.data.Dataset.from_generator(one_pass, output_signature=self._output_signature)
