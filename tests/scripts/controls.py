@@ -9,6 +9,7 @@ control of one row holds. The rows that are named after it are left out of the s
 import base64
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import random
@@ -224,6 +225,23 @@ def validation_data_is_the_same_in_each_epoch():
     model = Seeing()
     model.fit(NUMBERS[:1], NUMBERS[:1], validation_data=Drawing(), epochs=2, verbose=0)
     return model.seen[1:7] == model.seen[8:14]
+
+
+class Stop(keras.callbacks.Callback):
+    def on_test_batch_end(self, batch, logs=None):
+        self.model.stop_evaluating = True
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.model.stop_predicting = True
+
+
+def no_workers_are_left_after(method):
+    """Whether the workers of data that was not used up have ended."""
+    data = Items(workers=2, use_multiprocessing=True)
+    getattr(Seeing(), method)(data, callbacks=[Stop()], verbose=0)
+    for process in multiprocessing.active_children():
+        process.join(3)
+    return not multiprocessing.active_children()
 
 
 def a_training_function_gets_an_iterator_of_tensorflow():
@@ -456,6 +474,8 @@ CONTROLS = {
     "session: saving_api.load_model": what_a_file_holds_takes_no_names,
     "session: saving_lib._load_model_from_fileobj": what_a_pickle_holds_takes_no_names,
     "order: TensorFlowTrainer.fit": a_second_fit_has_another_order,
+    "order: TensorFlowTrainer.evaluate": lambda: no_workers_are_left_after("evaluate"),
+    "order: TensorFlowTrainer.predict": lambda: no_workers_are_left_after("predict"),
     "order: TFEpochIterator.__init__": arrays_have_an_order_for_each_pass,
     "order: EpochIterator.reset": validation_data_is_the_same_in_each_epoch,
     "order: TFEpochIterator._get_iterator": arrays_have_an_order_for_each_pass,

@@ -3,6 +3,7 @@
 A pass is counted when its first step is asked for: Keras makes iterators that it never uses.
 """
 
+import contextlib
 import functools
 import itertools
 import threading
@@ -35,6 +36,7 @@ class Passes:
 
     def loading(self, items: Generator) -> Generator:
         """Remembers what loads the items of the pass that begins, to end its workers."""
+        self.close()
         self._items = items
         return items
 
@@ -72,7 +74,7 @@ class _Current(threading.local):
     def __init__(self):
         self.fit: order.Fit | None = None  # that has begun and has no data yet
         self.iterator = None  # the epoch iterator that is being made
-        self.passes: list[list[Passes]] = []  # for each `fit` that runs, those of its data
+        self.passes: list[list[Passes]] = []  # for each `fit` or the like that runs, of its data
 
 
 _current = _Current()
@@ -85,15 +87,33 @@ def _count_fits(original):
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
         _current.fit = _next_fit(self)
-        _current.passes.append([])
         try:
-            return original(self, *args, **kwargs)
+            with _ending_workers():
+                return original(self, *args, **kwargs)
         finally:
             _current.fit = None
-            for passes in _current.passes.pop():
-                passes.close()
 
     return fit
+
+
+def _end_workers(original):
+    @functools.wraps(original)
+    def evaluate_or_predict(*args, **kwargs):
+        with _ending_workers():
+            return original(*args, **kwargs)
+
+    return evaluate_or_predict
+
+
+@contextlib.contextmanager
+def _ending_workers():
+    """Ends, after it, the workers of data that was made inside and not used up."""
+    _current.passes.append([])
+    try:
+        yield
+    finally:
+        for passes in _current.passes.pop():
+            passes.close()
 
 
 def _next_fit(model) -> order.Fit:
@@ -326,6 +346,29 @@ PATCHES = (
         make=_count_fits,
         why="each `fit` call on a model has orders of its own",
         issue="keras-team/keras#22621",
+    ),
+    Patch(
+        target="keras.src.backend.tensorflow.trainer:TensorFlowTrainer.evaluate",
+        parameters=(
+            "self",
+            "x",
+            "y",
+            "batch_size",
+            "verbose",
+            "sample_weight",
+            "steps",
+            "callbacks",
+            "return_dict",
+            "kwargs",
+        ),
+        make=_end_workers,
+        why="workers of a PyDataset that was not used up would stay",
+    ),
+    Patch(
+        target="keras.src.backend.tensorflow.trainer:TensorFlowTrainer.predict",
+        parameters=("self", "x", "batch_size", "verbose", "steps", "callbacks"),
+        make=_end_workers,
+        why="the same",
     ),
     Patch(
         target="keras.src.backend.tensorflow.trainer:TFEpochIterator.__init__",
