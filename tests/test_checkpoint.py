@@ -126,6 +126,23 @@ def test_a_failure_leaves_the_old_file(tmp_path):
         write_half(path, RuntimeError("of the user's"))
 
 
+def test_no_room_even_for_a_folder(tmp_path, monkeypatch):
+    def full(**options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.tempfile, "mkdtemp", full)
+    with pytest.raises(SaveError, match=r"No space left on device\. What was there"):
+        write(tmp_path / "file")
+
+
+def test_a_long_name(tmp_path):
+    path = tmp_path / ("n" * 250)
+    write(path)
+    write(path, b"again")
+    assert path.read_bytes() == b"again"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_symbolic_link_is_written_through(tmp_path):
     (tmp_path / "real").mkdir()
     target = tmp_path / "real" / "file"

@@ -51,11 +51,10 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     if not _replaceable(target):
         yield Path(path)
         return
-    _remove_leftovers(target)
+    prefix = f".{target.name[:100]}."
+    _remove_leftovers(target.parent, prefix)
     try:
-        folder = Path(
-            tempfile.mkdtemp(suffix=_SUFFIX, prefix=f".{target.name}.", dir=target.parent)
-        )
+        folder = Path(tempfile.mkdtemp(suffix=_SUFFIX, prefix=prefix, dir=target.parent))
     except PermissionError:
         warnings.warn(
             f"{target.parent} cannot be written to, so that {target.name} is written in place: a "
@@ -65,6 +64,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         )
         yield Path(path)
         return
+    except OSError as error:
+        raise _failed(path, error, error.errno) from error
     try:
         with _locked(folder):
             yield folder / target.name
@@ -73,18 +74,22 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         number = _error_number(error)
         if number is None:
             raise
-        raise SaveError(
-            f"{path} could not be saved: {error}. What was there before is untouched. Make room, "
-            "or save to another place.",
-            number,
-        ) from error
+        raise _failed(path, error, number) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _failed(path: str | os.PathLike, error: Exception, number: int | None) -> SaveError:
+    return SaveError(
+        f"{path} could not be saved: {error}. What was there before is untouched. Make room, or "
+        "save to another place.",
+        number,
+    )
+
+
 def _error_number(error: OSError | RuntimeError) -> int | None:
-    """The number of the system's error; HDF5 has it in the text, where it closes a file."""
-    if isinstance(error, OSError):
+    """The number of the system's error; HDF5 may have it in the text only."""
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = re.search(r"errno = (\d+)", str(error))
     return int(found[1]) if found else None
@@ -142,11 +147,11 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove_leftovers(target: Path) -> None:
+def _remove_leftovers(parent: Path, prefix: str) -> None:
     """Removes what killed processes have left of the same file."""
     if fcntl is None:
         return
-    for folder in target.parent.glob(f".{_escaped(target.name)}.*{_SUFFIX}"):
+    for folder in parent.glob(f"{_escaped(prefix)}*{_SUFFIX}"):
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)
             try:
