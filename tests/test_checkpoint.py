@@ -1,14 +1,15 @@
 """Files: the same bytes for equal models, and never half of one."""
 
 import io
+import json
 import os
 import stat
 import subprocess
 import sys
-import threading
 import time
 import types
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def test_what_is_in_memory_comes_last_in_an_archive():
 def test_a_configuration_without_shared_objects_is_as_it_was():
     text = '{"b": 1.0,  "a": [null, NaN]}'
     assert checkpoint.canonical_config(text) == text
+
+
+def test_a_setting_that_is_called_like_the_number_of_an_object_is_kept():
+    settings = {"shared_object_id": [7], "inner": {"shared_object_id": 7012}}
+    text = json.dumps([settings, {"class_name": "L2", "shared_object_id": 5, "config": settings}])
+    one, other = json.loads(checkpoint.canonical_config(text))
+    assert one == other["config"] == settings
+    assert other["shared_object_id"] == 1
 
 
 def test_code_does_not_depend_on_its_place():
@@ -223,16 +232,17 @@ def test_threads_that_save_at_once(tmp_path):
     seen = []
 
     def save(content):
-        for _ in range(5):
+        for _ in range(25):
             write(path, content)
 
-    threads = [threading.Thread(target=save, args=(content,)) for content in contents]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        if path.exists():
-            seen.append(path.read_bytes())
-        time.sleep(0.001)
+    with ThreadPoolExecutor() as pool:
+        savers = [pool.submit(save, content) for content in contents]
+        while not all(saver.done() for saver in savers):
+            if path.exists():
+                seen.append(path.read_bytes())
+            time.sleep(0.001)
+    for saver in savers:
+        saver.result()
     assert seen
     assert all(content in contents for content in seen)
     assert len(list(tmp_path.iterdir())) == 1

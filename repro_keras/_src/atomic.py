@@ -54,7 +54,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     prefix = f".{target.name[:100]}."
     _remove_leftovers(target.parent, prefix)
     try:
-        folder = Path(tempfile.mkdtemp(suffix=_SUFFIX, prefix=prefix, dir=target.parent))
+        folder, lock = _locked_folder(target.parent, prefix)
     except PermissionError:
         warnings.warn(
             f"{target.parent} cannot be written to, so that {target.name} is written in place: a "
@@ -67,9 +67,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     except OSError as error:
         raise _failed(path, error, error.errno) from error
     try:
-        with _locked(folder):
-            yield folder / target.name
-            _move_in(folder, target)
+        yield folder / target.name
+        _move_in(folder, target)
     except (OSError, RuntimeError) as error:
         number = _error_number(error)
         if number is None:
@@ -77,6 +76,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise _failed(path, error, number) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _failed(path: str | os.PathLike, error: Exception, number: int | None) -> SaveError:
@@ -132,19 +133,26 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Inside, others see that the folder is in use. The lock ends with the process."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int | None]:
+    """A new folder that others see is in use, and the descriptor that holds the lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(suffix=_SUFFIX, prefix=prefix, dir=parent))
+        if fcntl is None:
+            return folder, None
+        # Another process that saves the same file may take the folder for a leftover until the
+        # lock is held; then this one makes another.
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                continue
+            except OSError:  # a file system without locks: nobody removes leftovers there either
+                return folder, lock
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove_leftovers(parent: Path, prefix: str) -> None:

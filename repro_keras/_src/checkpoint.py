@@ -4,12 +4,13 @@ A file stays what plain Keras writes, in form; what is incidental in it (times, 
 place of a script) is written in one way always.
 """
 
+import io
 import json
+import os
 import shutil
 import types
 import zipfile
 from collections.abc import Iterator
-from typing import Any
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member of an archive: the first that a zip file can have."""
@@ -62,32 +63,67 @@ def _member(name) -> zipfile.ZipInfo:
     return member
 
 
+class FileForHdf5(io.FileIO):
+    """A new file for HDF5 to write to, which raises what went wrong when it is closed.
+
+    An error inside HDF5 leaves its own file open for good, and some versions end the process with
+    a segmentation fault over it.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__(path, "w+")
+        self._error: OSError | None = None
+
+    def write(self, data) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and self._error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self._error = error
+        return size
+
+    def truncate(self, size=None) -> int:
+        try:
+            return super().truncate(size) if self._error is None else size
+        except OSError as error:
+            self._error = error
+            return size
+
+    def close(self) -> None:
+        super().close()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+
 def canonical_config(text: str) -> str:
     """The configuration of a model, as JSON, with shared objects numbered as they first appear.
 
     Keras numbers an object that is used in several places by its address.
 
-    >>> canonical_config('[{"shared_object_id": 7012}, {"shared_object_id": 7012}]')
-    '[{"shared_object_id": 1}, {"shared_object_id": 1}]'
+    >>> canonical_config('[{"class_name": "L2", "shared_object_id": 7012}]')
+    '[{"class_name": "L2", "shared_object_id": 1}]'
     """
     config = json.loads(text)
-    numbers: dict[Any, int] = {}
-    for shared in _with_key(config, "shared_object_id"):
+    numbers: dict[int, int] = {}
+    for shared in _shared_objects(config):
         shared["shared_object_id"] = numbers.setdefault(
             shared["shared_object_id"], len(numbers) + 1
         )
     return json.dumps(config) if numbers else text
 
 
-def _with_key(value, key: str) -> Iterator[dict]:
-    """The dicts in a JSON value that have a key, in order."""
+def _shared_objects(value) -> Iterator[dict]:
+    """The objects in a configuration that have a number, in order; no settings of that name."""
     if isinstance(value, dict):
-        if key in value:
+        if "class_name" in value and type(value.get("shared_object_id")) is int:
             yield value
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from _with_key(item, key)
+            yield from _shared_objects(item)
 
 
 def canonical_metadata(text: str) -> str:

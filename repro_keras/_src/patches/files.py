@@ -10,6 +10,7 @@ from base64 import encodebytes
 from pathlib import Path
 
 import h5py
+from keras.src.backend.common import global_state
 from keras.src.utils import file_utils, naming
 
 from repro_keras._src import atomic, checkpoint
@@ -51,10 +52,22 @@ def _write_through_one_driver(original):
     def _get_h5_file(self, path_or_io, mode=None):
         if (mode or self.mode) != "w" or self.archive or isinstance(path_or_io, io.BytesIO):
             return original(self, path_or_io, mode)
-        self.io_file = open(path_or_io, "w+b")  # noqa: SIM115 - the store closes it
+        self.io_file = checkpoint.FileForHdf5(path_or_io)
         return h5py.File(self.io_file, mode="w")
 
     return _get_h5_file
+
+
+def _keep_what_was_serialized(original):
+    @functools.wraps(original)
+    def record_object_after_serialization(obj, config):
+        original(obj, config)
+        # Lasts as long as the scope in which objects are compared.
+        recorded = global_state.get_global_attribute("shared_objects/id_to_config_map")
+        if recorded is not None:
+            recorded.setdefault("kept", []).append(obj)
+
+    return record_object_after_serialization
 
 
 def _dump_canonically(original):
@@ -74,6 +87,14 @@ def _name_optimizer(original):
         if name is None:
             name = naming.to_snake_case(type(self).__name__)
         original(self, *args, name=name, **kwargs)
+
+    return __init__
+
+
+def _name_loss(original):
+    @functools.wraps(original)
+    def __init__(self, name=None, *args, **kwargs):
+        original(self, name or naming.to_snake_case(type(self).__name__), *args, **kwargs)
 
     return __init__
 
@@ -110,8 +131,12 @@ def _save_whole_legacy(original):
             return original(model, filepath, overwrite, include_optimizer)
         # Whether to overwrite was asked before; here it would be asked of another file.
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        with atomic.replacing(filepath) as place:
-            return original(model, str(place), True, include_optimizer)
+        with (
+            atomic.replacing(filepath) as place,
+            checkpoint.FileForHdf5(place) as content,
+            h5py.File(content, mode="w") as file,
+        ):
+            return original(model, file, True, include_optimizer)
 
     return save_model_to_hdf5
 
@@ -144,6 +169,12 @@ PATCHES = (
         why="HDF5 arranges a file otherwise on disk than in memory, and free memory decides which",
     ),
     Patch(
+        target="keras.src.saving.serialization_lib:record_object_after_serialization",
+        parameters=("obj", "config"),
+        make=_keep_what_was_serialized,
+        why="objects that a `get_config` makes can have one address in turn, and pass for one",
+    ),
+    Patch(
         target="keras.src.utils.python_utils:func_dump",
         parameters=("func",),
         make=_dump_canonically,
@@ -168,6 +199,12 @@ PATCHES = (
         ),
         make=_name_optimizer,
         why="the name of an optimizer counts those made before, and goes into files",
+    ),
+    Patch(
+        target="keras.src.losses.loss:Loss.__init__",
+        parameters=("self", "name", "reduction", "dtype"),
+        make=_name_loss,
+        why="the same for a loss of one's own",
     ),
     Patch(
         target="keras.src.legacy.saving.saving_utils:model_metadata",
