@@ -172,8 +172,7 @@ def write_h5(path):
 def write_keras(path):
     weights = path.with_suffix(".h5")
     write_h5(weights)
-    shared = [{"class_name": "L2", "shared_object_id": n} for n in (8, 9)]
-    config = {"b": [1.5, shared[0]], "a": shared[1]}
+    config = {"b": [1.5, {"shared_object_id": 8}], "a": {"shared_object_id": 9}}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("metadata.json", json.dumps({"keras_version": "3", "date_saved": "now"}))
