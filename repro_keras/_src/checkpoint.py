@@ -98,32 +98,38 @@ class FileForHdf5(io.FileIO):
             raise error
 
 
-def canonical_config(text: str) -> str:
+def canonical_config(text: str, *, by_key_alone: bool = False) -> str:
     """The configuration of a model, as JSON, with shared objects numbered as they first appear.
 
     Keras numbers an object that is used in several places by its address.
+
+    Args:
+        text: the configuration.
+        by_key_alone: whether a user's setting that is called like the number of an object is
+            taken for one. In files it is kept; the rule for digests, in `docs/bits.md`, is older.
 
     >>> canonical_config('[{"class_name": "L2", "shared_object_id": 7012}]')
     '[{"class_name": "L2", "shared_object_id": 1}]'
     """
     config = json.loads(text)
     numbers: dict[int, int] = {}
-    for shared in _shared_objects(config):
-        shared["shared_object_id"] = numbers.setdefault(
-            shared["shared_object_id"], len(numbers) + 1
-        )
+    for shared in _numbered(config):
+        if by_key_alone or "class_name" in shared:
+            shared["shared_object_id"] = numbers.setdefault(
+                shared["shared_object_id"], len(numbers) + 1
+            )
     return json.dumps(config) if numbers else text
 
 
-def _shared_objects(value) -> Iterator[dict]:
-    """The objects in a configuration that have a number, in order; no settings of that name."""
+def _numbered(value) -> Iterator[dict]:
+    """The dicts in a configuration that have a number, in order."""
     if isinstance(value, dict):
-        if "class_name" in value and type(value.get("shared_object_id")) is int:
+        if type(value.get("shared_object_id")) is int:
             yield value
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from _shared_objects(item)
+            yield from _numbered(item)
 
 
 def canonical_metadata(text: str) -> str:

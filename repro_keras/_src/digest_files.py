@@ -150,8 +150,11 @@ def _describe_keras(path: Path, members: dict[str, Any]) -> dict:
 def _describe_json(path: Path, name: str, content: bytes) -> dict:
     try:
         text = content.decode()
-        canonical = checkpoint.canonical_config if name == "config.json" else _without_date
-        return describe_scalar(json.dumps(json.loads(canonical(text)), sort_keys=True))
+        if name == "config.json":
+            text = checkpoint.canonical_config(text, by_key_alone=True)
+        else:
+            text = _without_date(text)
+        return describe_scalar(json.dumps(json.loads(text), sort_keys=True))
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
         raise _broken(path, f"JSON in its member {name}", error) from error
 
