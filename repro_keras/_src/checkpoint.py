@@ -92,59 +92,6 @@ class FileForHdf5(io.FileIO):
                 self._error = error
         return self.tell() if size is None else size
 
-    def close(self):
-        try:
-            while self._waiting:
-                super().writestr(*self._waiting.pop(0))
-        finally:
-            self._waiting.clear()
-            super().close()
-
-    def write(self, filename, arcname=None, compress_type=None, compresslevel=None):
-        found = zipfile.ZipInfo.from_file(filename, arcname, strict_timestamps=False)
-        with open(filename, "rb") as source, self.open(found, "w") as destination:
-            shutil.copyfileobj(source, destination, 2**20)
-
-
-def _member(name) -> zipfile.ZipInfo:
-    if isinstance(name, zipfile.ZipInfo):
-        member = zipfile.ZipInfo(name.filename, EPOCH)
-        member.file_size = name.file_size  # decides whether the archive has to be a large one
-    else:
-        member = zipfile.ZipInfo(name, EPOCH)
-    member.create_system = 3
-    member.external_attr = _PERMISSIONS
-    return member
-
-
-class FileForHdf5(io.FileIO):
-    """A new file for HDF5 to write to, which raises what went wrong when it is closed.
-
-    An error inside HDF5 leaves its own file open for good, and some versions end the process with
-    a segmentation fault over it.
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        super().__init__(path, "w+")
-        self._error: OSError | None = None
-
-    def write(self, data) -> int:
-        left = memoryview(data).cast("B")
-        size = len(left)
-        try:
-            while left and self._error is None:
-                left = left[super().write(left) :]
-        except OSError as error:
-            self._error = error
-        return size
-
-    def truncate(self, size=None) -> int:
-        try:
-            return super().truncate(size) if self._error is None else size
-        except OSError as error:
-            self._error = error
-            return size
-
     def close(self) -> None:
         super().close()
         error, self._error = self._error, None
