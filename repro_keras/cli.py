@@ -3,6 +3,7 @@
 Exit codes are those of `diff`: 0 the same, 1 different, 2 could not tell, or trouble.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -10,17 +11,35 @@ import sys
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
+from repro_keras._src import launch, project, record, runs, terminal, verify
 from repro_keras._src.digest import digest
-from repro_keras._src.errors import ReproError
+from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.version import __version__
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
+INTERRUPTED = 130
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says of the machine
+
+class _Commands(click.Group):
+    """Commands whose errors are one line, with the exit code for trouble."""
+
+    def invoke(self, ctx: click.Context):
+        try:
+            return super().invoke(ctx)
+        except ReproError as error:
+            click.echo(f"repro-keras: {error}", err=True)
+            sys.exit(TROUBLE)
+        except KeyboardInterrupt:
+            terminal.clear()
+            click.echo("repro-keras: interrupted", err=True)
+            sys.exit(INTERRUPTED)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="repro-keras")
 def main() -> None:
     """Keras, with results that come out the same again."""
@@ -133,6 +152,304 @@ def _listed(line: str) -> tuple[str, str] | None:
     if marked:
         name = re.sub(r"\\([\\nr])", lambda m: {"\\": "\\", "n": "\n", "r": "\r"}[m[1]], name)
     return value, name
+
+
+def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    folder = project.find(Path.cwd()).root / project.RUNS / "runs"
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@main.command(
+    "run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.option("-m", "is_module", is_flag=True, help="TARGET is a module, as for `python -m`.")
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="GLOB",
+    help="Do not compare the files written that match (e.g. 'logs/*'); may be repeated.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="At the end, print what was recorded as JSON."
+)
+@click.argument("target", type=click.Path())
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run_command(
+    is_module: bool, ignored: tuple[str, ...], as_json: bool, target: str, arguments: tuple[str]
+) -> None:
+    """Run a script, module or notebook under the configuration, and record it.
+
+    Its output and exit code are passed on. The record is written to `.repro/runs` in the project's
+    folder; `repro-keras verify` runs it again and compares.
+    """
+    wanted = launch.requested(target, list(arguments), is_module=is_module, ignored=list(ignored))
+    folder = runs.new(project.Project(Path(wanted.root)))
+    finished = launch.run(wanted, folder)
+    run = finished.statement.predicate
+    steps = sum(len(segment.steps.loss) for segment in run.trail)
+    place = os.path.relpath(finished.path)
+    if as_json:
+        found = {"id": folder.name, "record": place, "status": run.status, "steps": steps}
+        click.echo(json.dumps({**found, "exit_code": finished.exit_code}))
+    else:
+        what = "" if run.status == "finished" else f" ({run.status})"
+        click.echo(f"repro-keras: recorded {steps} steps{what} in {place}", err=True)
+    code = finished.exit_code
+    sys.exit(128 - code if code < 0 else code)
+
+
+@main.command("verify")
+@click.argument("run", required=False, shell_complete=_complete_run)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before running.")
+@click.option("--allow", is_flag=True, help="Go on with another CPU or other versions.")
+@click.option("--keep", is_flag=True, help="Keep the copy that it ran in, whatever comes out.")
+@_AS_JSON
+def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json: bool) -> None:
+    """Run a record again, in a copy of its project, and compare what comes out.
+
+    RUN is a run's id (the beginning or the last digits), or the file of a record; without it, the
+    latest run. Exit code 0: the same; 1: different; 2: it could not be told, as the CPU or the
+    versions are others (--allow goes on), or something is missing.
+    """
+    path = runs.find(project.find(Path.cwd()), run)
+    statement = record.read(path)
+    home = verify.home_of(path, statement)
+    missing = verify.missing_data(home, statement)
+    if missing:
+        raise RunError(
+            f"The record needs the data in {', '.join(missing)}, which is missing in {home.root}. "
+            "Get it from where the record was made."
+        )
+    reasons = verify.not_covered(statement)
+    if reasons and not allow:
+        if as_json:
+            click.echo(json.dumps({"verdict": "could not tell", "reasons": reasons}))
+        raise RunError(
+            f"Whether it is the same could not be told: {'; '.join(reasons)}. The guarantee does "
+            "not cover that; --allow runs it all the same."
+        )
+    if not yes:
+        _ask(path, statement, home)
+    finished = verify.again(path, statement, home)
+    terminal.clear()
+    verdict = verify.compare(statement, finished.statement)
+    _show_verdict(path, statement, finished, verdict, reasons, as_json)
+    if verdict.same and not keep:
+        runs.remove(finished.folder / runs.COPY)
+    sys.exit({True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same])
+
+
+def _ask(path: Path, statement: record.Statement, home: project.Project) -> None:
+    command = verify.command_of(statement)
+    click.echo(f"This runs `{command}` in a copy of {home.root}, as {path} says.", err=True)
+    if not sys.stdin.isatty():
+        raise RunError(
+            "Nobody can be asked whether to run it, as the input is no terminal. If you trust the "
+            "code, say --yes."
+        )
+    if not click.confirm("Run it?", default=True, err=True):
+        raise RunError("It was not run.")
+
+
+def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) -> None:
+    word = {True: "the same", False: "different", None: "could not tell"}[verdict.same]
+    difference = verdict.difference
+    if as_json:
+        found = {
+            "verdict": word,
+            "record": str(path),
+            "run": finished.folder.name,
+            "reasons": reasons,
+            "rows": [dataclasses.asdict(row) for row in verdict.rows],
+            "first_difference": None if difference is None else dataclasses.asdict(difference),
+        }
+        click.echo(json.dumps(found, indent=2))
+        return
+    table = _table(f"{verify.command_of(statement)}", "", "recorded", "now", "same")
+    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
+    for row in verdict.rows:
+        table.add_row(row.what, escape(row.recorded), escape(row.now), marks[row.same])
+    console = Console(highlight=False)
+    console.print(table)
+    for reason in reasons:
+        console.print(f"Not covered by the guarantee: {reason}", soft_wrap=True, markup=False)
+    if difference is not None:
+        console.print(f"First difference. {difference}", soft_wrap=True, markup=False)
+    if verdict.same is not True:
+        run = finished.statement.predicate
+        recorded = statement.predicate.status
+        if run.status == "failed" and recorded != "failed":
+            tail = (finished.folder / launch.OUTPUT).read_text(errors="replace")[-2000:]
+            console.print(f"It failed this time:\n{tail}", soft_wrap=True, markup=False)
+        if recorded in ("killed", "interrupted"):
+            console.print(f"The recorded run was {recorded}: its end is not known.", markup=False)
+        place = os.path.relpath(finished.folder)
+        console.print(f"What it wrote this time is in {place}", soft_wrap=True, markup=False)
+    console.print(
+        {True: "[green]The same[/]", False: "[red]Different[/]"}.get(
+            verdict.same, "[yellow]Could not tell[/]"
+        )
+    )
+
+
+@main.command("ls")
+@_AS_JSON
+def ls_command(as_json: bool) -> None:
+    """List the runs of this project, the oldest first."""
+    found = [_summary(run) for run in runs.every(project.find(Path.cwd()))]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    if not found:
+        click.echo("There are no runs here yet. Record one: repro-keras run SCRIPT", err=True)
+        return
+    table = _table(None, "run", "status", "steps", "last loss", "seconds", "what")
+    for run in found:
+        loss = "" if run["loss"] is None else f"{run['loss']:.6g}"
+        cells = (run["status"], run["steps"], loss, run["seconds"], run["command"])
+        texts = ("" if cell is None else escape(str(cell)) for cell in cells)
+        table.add_row(run["id"], *texts)
+    Console(highlight=False).print(table)
+
+
+def _summary(run: runs.Listed) -> dict:
+    result = {
+        "id": run.id,
+        "status": "running" if run.is_running else "unfinished",
+        "steps": None,
+        "loss": None,
+        "seconds": run.about.get("seconds"),
+        "command": " ".join(run.about.get("command", [])),
+        "verifies": run.about.get("verifies"),
+    }
+    if run.statement is not None:
+        predicate = run.statement.predicate
+        losses = [loss for segment in predicate.trail for loss in segment.steps.loss if loss]
+        result["status"] = predicate.status
+        result["steps"] = sum(len(segment.steps.loss) for segment in predicate.trail)
+        result["loss"] = float.fromhex(losses[-1]) if losses else None
+        result["command"] = verify.command_of(run.statement)
+    elif run.path.exists():
+        result["status"] = "unreadable"
+    if result["verifies"]:
+        result["command"] = f"verify {result['command']}"
+    return result
+
+
+@main.command("show")
+@click.argument("run", required=False, shell_complete=_complete_run)
+@_AS_JSON
+def show_command(run: str | None, as_json: bool) -> None:
+    """Show a record; nothing in it is run.
+
+    RUN is a run's id, or the file of a record; without it, the latest run.
+    """
+    path = runs.find(project.find(Path.cwd()), run)
+    statement = record.read(path)
+    if as_json:
+        click.echo(path.read_text(encoding="utf-8"), nl=False)
+        return
+    about, predicate = runs.about(path.parent), statement.predicate
+    table = _table(str(path), "", "")
+    table.show_header = False
+    software = predicate.software
+    versions = {n: software.packages.get(n) for n in ("keras", "tensorflow", "numpy")}
+    code = predicate.code
+    git = "" if code.git is None else f"{code.git.commit[:12]}{', changed' * bool(code.git.diff)}"
+    facts = {
+        "what": verify.command_of(statement),
+        "when": about.get("started", ""),
+        "outcome": predicate.status + (f" ({predicate.error})" if predicate.error else ""),
+        "code": ", ".join(file.path for file in code.files),
+        "git": git,
+        "configuration": ", ".join(
+            f"{k}={v}" for k, v in predicate.configuration.items() if v is not None
+        ),
+        "software": ", ".join(
+            [f"python {software.python}", *(f"{k} {v}" for k, v in versions.items())]
+        ),
+        "CPU": f"{predicate.machine.model} ({predicate.machine.architecture})",
+        "data": ", ".join(_named(data) for data in predicate.data[:8]),
+        "files read": ", ".join(file.path for file in predicate.read),
+        "models": ", ".join(f"{model.name} ({model.type})" for model in predicate.models),
+    }
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, escape(value))
+    console = Console(highlight=False)
+    console.print(table)
+    if predicate.trail:
+        table = _table("Trail", "part", "steps", "first loss", "last loss", "metrics")
+        for number, segment in enumerate(predicate.trail):
+            losses = [float.fromhex(loss) for loss in segment.steps.loss if loss]
+            ends = (f"{losses[0]:.6g}", f"{losses[-1]:.6g}") if losses else ("", "")
+            metrics = ", ".join(f"{k} {float.fromhex(v):.6g}" for k, v in segment.metrics.items())
+            name = record.name_of(segment, number) + ("" if segment.complete else " (cut off)")
+            table.add_row(name, str(len(segment.steps.loss)), *ends, escape(metrics))
+        console.print(table)
+    table = _table("Outcome", "subject", "SHA-256")
+    for name, value in record.subjects(statement).items():
+        table.add_row(escape(name), value[:16] + "…")
+    console.print(table)
+
+
+def _named(data: record.Data) -> str:
+    digest = data.digest[:12] if data.digest else data.type
+    return f"{data.argument} of {data.call}: {digest}"
+
+
+@main.command("gc")
+@click.option("--keep", default=20, show_default=True, help="How many of the latest runs stay.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@_AS_JSON
+def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove old runs, those that never came to their end, and copies made to verify."""
+    if keep < 0:
+        raise click.UsageError(f"--keep must be 0 or more. Received: {keep}")
+    every = [run for run in runs.every(project.find(Path.cwd())) if not run.is_running]
+    whole = [run for run in every if run.path.exists()]
+    stay = {run.id for run in whole[len(whole) - keep if keep < len(whole) else 0 :]}
+    gone = [run.folder for run in every if run.id not in stay]
+    copies = [run.folder / runs.COPY for run in every if run.id in stay]
+    copies = [copy for copy in copies if copy.exists()]
+    names = [os.path.relpath(folder) for folder in (*gone, *copies)]
+    freed = sum(map(runs.size, (*gone, *copies)))
+    if not dry_run and names and not yes:
+        click.echo("\n".join(names), err=True)
+        if not sys.stdin.isatty() or not click.confirm("Remove these?", err=True):
+            raise RunError("Nothing was removed. Say --yes to remove them without being asked.")
+    if not dry_run:
+        for folder in (*gone, *copies):
+            runs.remove(folder)
+    if as_json:
+        click.echo(json.dumps({"removed": names, "bytes": freed, "dry_run": dry_run}))
+    else:
+        would = "would be " if dry_run else ""
+        click.echo(f"{len(names)} {would}removed, {freed / 1e6:.1f} MB")
+
+
+@main.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print a script that completes commands and runs: eval "$(repro-keras completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(main, {}, "repro-keras", "_REPRO_KERAS_COMPLETE").source())
+
+
+def _table(title: str | None, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 @main.command("doctor")

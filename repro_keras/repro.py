@@ -1,5 +1,7 @@
 """What repro_keras adds to Keras; the rest of `repro_keras` is Keras itself."""
 
+from typing import TYPE_CHECKING
+
 from repro_keras._src.config import ReproConfig as ReproConfig
 from repro_keras._src.config import config as config
 from repro_keras._src.config import configure as configure
@@ -10,3 +12,14 @@ from repro_keras._src.errors import ReproWarning as ReproWarning
 from repro_keras._src.seeding import scope as scope
 from repro_keras._src.seeding import seed_for as seed_for
 from repro_keras._src.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from repro_keras._src.recording_callback import Record as Record
+
+
+def __getattr__(name: str):
+    if name == "Record":  # a callback of Keras's, which is not loaded before it is asked for
+        from repro_keras._src.recording_callback import Record
+
+        return Record
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -235,6 +235,17 @@ def begin() -> None:
     hooks.after_import("tensorflow", lambda: _apply_backend(_config, reseed=True))
 
 
+def environment_outside() -> dict[str, str]:
+    """The environment as it was before repro_keras set its switches: for processes of others."""
+    result = dict(os.environ)
+    for switch, value in _outside.items():
+        if value is None:
+            result.pop(switch, None)
+        else:
+            result[switch] = value
+    return result
+
+
 def root_seed_was_set(seed: int) -> None:
     """`keras.utils.set_random_seed(seed)` was called: it is the root seed from here on."""
     global _config

@@ -208,6 +208,25 @@ def _describe_layer(layer, where: str) -> dict:
     }
 
 
+def layer_digests(model) -> dict[str, str]:
+    """The digest of the variables of each layer, generators included, by the layer's path.
+
+    Args:
+        model: anything with Keras variables in `variables`.
+
+    Returns:
+        For each path of a layer (`"net/dense"`), 64 hexadecimal digits.
+    """
+    layers: dict[str, list[list[str]]] = {}
+    for variable in model.variables:
+        layer, _, name = variable.path.rpartition("/")
+        layers.setdefault(layer or name, []).append([name, _digest(variable, variable.path)])
+    return {
+        layer: digest_arrays.hexadecimal({"kind": "layer", "variables": variables})
+        for layer, variables in layers.items()
+    }
+
+
 def _describe_optimizer(optimizer, where: str) -> dict:
     return {
         "kind": "optimizer",

@@ -49,5 +49,13 @@ class FileFormatError(_FileError, ValueError):
     """A file cannot be read, or is not what its name says."""
 
 
+class RecordError(_FileError, ValueError):
+    """A record of a run cannot be read, was changed, or is not one that this version knows."""
+
+
+class RunError(ReproError, RuntimeError):
+    """A run cannot be started, recorded or repeated."""
+
+
 class ReproWarning(UserWarning):
     """Something that makes results less repeatable than they could be."""

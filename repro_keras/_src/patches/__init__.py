@@ -49,19 +49,22 @@ def install() -> None:
 
 def _rows() -> list:
     # Loaded late: these import Keras.
-    from repro_keras._src import seeding
+    from repro_keras._src import recorder, seeding
     from repro_keras._src.patches import (
         data_seeds,
         export,
         files,
+        fits,
         generators,
         names,
         order,
         session,
+        steps,
         tf_names,
         weights,
     )
 
+    recorder.when_started(fits.begin)
     seeding.hooks.entered = session.enter_scope
     seeding.hooks.left = session.leave_scope
     seeding.hooks.rerooted = session.forget_draws
@@ -74,6 +77,8 @@ def _rows() -> list:
         *data_seeds.PATCHES,
         *files.PATCHES,
         *export.PATCHES,
+        *fits.PATCHES,
+        *steps.PATCHES,
         *tf_names.patches(),
     ]
 

@@ -1,0 +1,134 @@
+"""The journal of a run: what happens, a line each, so that nothing is lost when it is killed."""
+
+import contextlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+from repro_keras._src import record
+from repro_keras._src.errors import ReproWarning
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """Writes a journal; where that fails, it says so once and goes on without."""
+
+    def __init__(self, folder: Path):
+        self._descriptor: int | None = os.open(
+            folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666
+        )
+
+    def write(self, event: str, **facts) -> None:
+        if self._descriptor is None:
+            return
+        line = json.dumps({"event": event, **facts}, separators=(",", ":")).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except OSError as error:
+            self.close()
+            warnings.warn(
+                f"The run is not recorded any further: {error}. The script goes on.",
+                ReproWarning,
+                stacklevel=2,
+            )
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class Story:
+    """What a journal tells, put together.
+
+    Attributes:
+        ended: whether the process came to its end by itself.
+    """
+
+    def __init__(self, folder: Path):
+        self.end: dict = {}
+        self.configuration: dict = {}
+        self.models: list[record.Model] = []
+        self.data: list[record.Data] = []
+        self.read: list[record.File] = []
+        self.trail: list[record.Segment] = []
+        self.outcomes: dict[str, str] = {}
+        self._steps = record.Steps()
+        self._lost = 0
+        self._fit: dict | None = None
+        with contextlib.suppress(FileNotFoundError):
+            for line in (folder / NAME).read_bytes().split(b"\n"):
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # the last one, of a process that was killed
+                getattr(self, f"_{event.pop('event')}")(event)
+        self._close(complete=False)
+        self.trail = record.chained(self.trail)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.end)
+
+    def count(self) -> int:
+        """How many steps it has."""
+        return sum(len(segment.steps.loss) for segment in self.trail)
+
+    def _start(self, event: dict) -> None:
+        self.configuration = event["configuration"]
+
+    def _rows(self, event: dict) -> None:
+        steps = self._steps
+        steps.loss += event["loss"]
+        steps.learning_rate += event["learning_rate"]
+        steps.state += event["state"]
+        steps.optimizer += event["optimizer"]
+        self._lost += event.get("lost", 0)
+
+    def _model(self, event: dict) -> None:
+        self.models.append(record.Model(**event))
+
+    def _data(self, event: dict) -> None:
+        self.data.append(record.Data(**event))
+
+    def _read(self, event: dict) -> None:
+        self.read.append(record.File(**event))
+
+    def _fit_begin(self, event: dict) -> None:
+        self._close()
+        self._fit = event
+
+    def _epoch(self, event: dict) -> None:
+        self._close(ended=True, **event)
+
+    def _fit_end(self, event: dict) -> None:
+        self._close(complete=False)
+        self._fit = event.pop("outer")
+        self.outcomes.update(event["outcomes"])
+
+    def _finish(self, event: dict) -> None:
+        self.end = event
+        self.configuration = event["configuration"]
+        self.outcomes.update(event["outcomes"])
+
+    def _close(self, ended: bool = False, complete: bool = True, **facts) -> None:
+        """Ends the segment that is open, if it holds anything."""
+        if not ended and not self._steps.loss and not self._lost:
+            return
+        if not any(self._steps.optimizer):
+            self._steps.optimizer = []
+        fit = self._fit or {}
+        self.trail.append(
+            record.Segment(
+                steps=self._steps,
+                fit=fit.get("fit"),
+                model=fit.get("model"),
+                complete=complete or not fit,
+                lost=self._lost,
+                **facts,
+            )
+        )
+        self._steps, self._lost = record.Steps(), 0

@@ -1,0 +1,104 @@
+"""`fit`, `evaluate` and `predict`, for the record: their data, epochs and outcomes."""
+
+import functools
+import inspect
+
+from keras.src.backend.common import global_state
+
+from repro_keras._src import recorder as recording
+from repro_keras._src.patches.patch import Patch
+
+
+def generators() -> dict:
+    """The states of what Keras draws from without a name."""
+    found = global_state.get_global_attribute("global_seed_generator")
+    return {"keras": None if found is None else found.state}
+
+
+def begin(recorder) -> None:
+    """Recording begins."""
+    recorder.generators = generators
+
+
+def _record_fit(original):
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def fit(self, *args, **kwargs):
+        recorder = recording.current
+        if recorder is None:
+            return original(self, *args, **kwargs)
+        with recorder.fitting(self, signature.bind(self, *args, **kwargs).arguments):
+            return original(self, *args, **kwargs)
+
+    return fit
+
+
+def _record_call(original):
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def evaluate_or_predict(self, *args, **kwargs):
+        if recording.current is not None:
+            arguments = signature.bind(self, *args, **kwargs).arguments
+            recording.current.called(original.__name__, arguments)
+        return original(self, *args, **kwargs)
+
+    return evaluate_or_predict
+
+
+def _record_begin(original):
+    @functools.wraps(original)
+    def on_train_begin(self, logs=None):
+        if recording.current is not None:
+            recording.current.training_begins()
+        return original(self, logs)
+
+    return on_train_begin
+
+
+def _record_epoch(original):
+    @functools.wraps(original)
+    def on_epoch_end(self, epoch, logs=None):
+        if recording.current is not None:
+            recording.current.epoch(epoch, logs or {})
+        return original(self, epoch, logs)
+
+    return on_epoch_end
+
+
+_TRAINER = "keras.src.backend.tensorflow.trainer:TensorFlowTrainer"
+_CALLBACKS = "keras.src.callbacks.callback_list:CallbackList"
+
+PATCHES = (
+    Patch(
+        target=f"{_TRAINER}.fit",
+        parameters=None,
+        make=_record_fit,
+        why="the record has the data and the outcome of each fit",
+    ),
+    Patch(
+        target=f"{_TRAINER}.evaluate",
+        parameters=None,
+        make=_record_call,
+        why="the record has the data of each evaluation",
+    ),
+    Patch(
+        target=f"{_TRAINER}.predict",
+        parameters=None,
+        make=_record_call,
+        why="the record has the data of each prediction",
+    ),
+    Patch(
+        target=f"{_CALLBACKS}.on_train_begin",
+        parameters=("self", "logs"),
+        make=_record_begin,
+        why="the record has the weights that a model starts with",
+    ),
+    Patch(
+        target=f"{_CALLBACKS}.on_epoch_end",
+        parameters=("self", "epoch", "logs"),
+        make=_record_epoch,
+        why="the record has the metrics and the layers of each epoch",
+    ),
+)

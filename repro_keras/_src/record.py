@@ -1,0 +1,295 @@
+"""What a run was: the record, as types, and reading and writing it.
+
+A record is an in-toto Statement v1 (https://in-toto.io): its subject are digests of what came out,
+its predicate what is needed to run again, and the trail of the steps. Reading one runs nothing.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from repro_keras._src import atomic, bits
+from repro_keras._src.errors import RecordError
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "urn:repro-keras:run"
+SCHEMA = 1
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Hex = Annotated[str, Meta(description="a float, exactly, as Python's float.hex writes it")]
+Status = Literal["finished", "failed", "interrupted", "killed"]
+
+
+class _Struct(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    pass
+
+
+class Subject(_Struct):
+    """Something that came out of the run: `model/0/weights`, `file/net.keras`, …"""
+
+    name: str
+    digest: dict[str, Sha256]
+
+
+class File(_Struct):
+    """A file below the project's folder."""
+
+    path: str
+    sha256: Sha256
+    size: int
+
+
+class Git(_Struct):
+    """The commit, and the SHA-256 of `git diff HEAD` where there is any difference."""
+
+    commit: str
+    diff: Sha256 | None = None
+
+
+class Code(_Struct):
+    """What was run. Absolute arguments below the project are written `{project}/…`."""
+
+    kind: Literal["script", "module", "notebook"]
+    target: str
+    arguments: list[str] = []
+    folder: str = "."
+    files: list[File] = []
+    git: Git | None = None
+
+
+class Software(_Struct):
+    """Versions of Python and of all packages installed, and the names of those loaded."""
+
+    python: str
+    packages: dict[str, str]
+    loaded: list[str]
+
+
+class Machine(_Struct):
+    """The machine, as far as bits may hang on it."""
+
+    system: str
+    model: str
+    architecture: str
+    instruction_sets: list[str]
+    caches: dict[str, int]
+    cores: int
+
+
+class Data(_Struct):
+    """An argument of `fit`, `evaluate` or `predict`; what cannot be digested has no digest."""
+
+    call: str
+    argument: str
+    type: str
+    digest: Sha256 | None = None
+    calls: int = 1
+
+
+class Model(_Struct):
+    """A model that was trained: its digests by layer before the first step."""
+
+    name: str
+    type: str
+    initial: dict[str, Sha256]
+
+
+class Steps(_Struct):
+    """Columns with an entry for each step.
+
+    The true loss of the step (`null` where it was not seen), the learning rate, 16 hexadecimal
+    digits of a fingerprint of some weights after it, and which optimizer made it, by its number
+    (left out where all are the first).
+    """
+
+    loss: list[Hex | None] = []
+    learning_rate: list[Hex] = []
+    state: list[str] = []
+    optimizer: list[int] = []
+
+
+class Segment(_Struct):
+    """A stretch of the trail: an epoch of a `fit`, or steps outside of one.
+
+    Attributes:
+        steps: its steps.
+        chain: the SHA-256 of the chain before it and its own canonical JSON without this.
+        fit: the number of the `fit` call in the run.
+        model: which of the models.
+        epoch: as Keras counts it.
+        complete: whether the epoch came to its end.
+        metrics: its logs.
+        layers: digests by layer at its end.
+        lost: how many of its steps went by unseen.
+    """
+
+    steps: Steps
+    chain: str = ""
+    fit: int | None = None
+    model: int | None = None
+    epoch: int | None = None
+    complete: bool = True
+    metrics: dict[str, Hex] = {}
+    layers: dict[str, Sha256] = {}
+    lost: int = 0
+
+
+class Run(_Struct):
+    """The predicate: what is needed to run again, and how it went."""
+
+    schema: int
+    status: Status
+    code: Code
+    configuration: dict[str, str | int | None]
+    environment: dict[str, str]
+    software: Software
+    machine: Machine
+    exit_code: int | None = None
+    error: str | None = None
+    data: list[Data] = []
+    read: list[File] = []
+    models: list[Model] = []
+    trail: list[Segment] = []
+    ignored: list[str] = []
+    seal: str = ""
+
+
+class Statement(_Struct):
+    """The in-toto Statement."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = msgspec.field(name="_type")
+    subject: list[Subject]
+    predicate_type: Literal["urn:repro-keras:run"] = msgspec.field(name="predicateType")
+    predicate: Run
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a record (`docs/record.schema.json`)."""
+    return msgspec.json.schema(Statement)
+
+
+def chained(trail: list[Segment]) -> list[Segment]:
+    """The trail with the `chain` of each segment."""
+    before, result = "", []
+    for segment in trail:
+        before = _chain(before, segment)
+        result.append(msgspec.structs.replace(segment, chain=before))
+    return result
+
+
+def _chain(before: str, segment: Segment) -> str:
+    content = msgspec.to_builtins(msgspec.structs.replace(segment, chain=""))
+    return hashlib.sha256(bits.canonical_json([before, content])).hexdigest()
+
+
+def _seal(statement: Statement) -> str:
+    open_ = msgspec.structs.replace(statement.predicate, seal="")
+    content = msgspec.to_builtins(msgspec.structs.replace(statement, predicate=open_))
+    return hashlib.sha256(bits.canonical_json(content)).hexdigest()
+
+
+def write(path: Path, statement: Statement) -> Statement:
+    """Writes a record whole or not at all, sealed with the digest of all that it says.
+
+    Raises:
+        SaveError: where it cannot be written.
+    """
+    seal = _seal(statement)
+    sealed = msgspec.structs.replace(
+        statement, predicate=msgspec.structs.replace(statement.predicate, seal=seal)
+    )
+    with atomic.replacing(path) as place:
+        place.write_text(_laid_out(msgspec.to_builtins(sealed)) + "\n", encoding="utf-8")
+    return sealed
+
+
+def read(path: str | os.PathLike) -> Statement:
+    """Reads a record and checks that nobody has changed it. Nothing in it is run.
+
+    Raises:
+        RecordError: where it is missing, cut off, changed, something else, or of a newer schema.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path} could not be read: {error.strerror}.", error.errno) from None
+    try:
+        found = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(
+            f"{path} should be the record of a run, as JSON, and is not: {error}. It may be cut "
+            "off; get it again from where it was made."
+        ) from None
+    what = found.get("predicateType") if isinstance(found, dict) else type(found).__name__
+    if not isinstance(found, dict) or found.get("_type") != STATEMENT or what != PREDICATE:
+        raise RecordError(
+            f"{path} is not a record of repro_keras: expected an in-toto Statement of the type "
+            f"{PREDICATE!r}. Received: {what!r}."
+        )
+    number = found["predicate"].get("schema") if isinstance(found.get("predicate"), dict) else None
+    if isinstance(number, int) and number > SCHEMA:
+        raise RecordError(
+            f"{path} was written by a newer repro_keras: its schema is {number}, and this version "
+            f"reads up to {SCHEMA}. Install a newer repro_keras."
+        )
+    try:
+        statement = msgspec.convert(found, Statement)
+    except msgspec.ValidationError as error:
+        raise RecordError(
+            f"{path} is not a record that can be read: {error}. Get it again from where it was "
+            "made."
+        ) from None
+    _check(path, statement)
+    return statement
+
+
+def _check(path: Path, statement: Statement) -> None:
+    before = ""
+    for number, segment in enumerate(statement.predicate.trail):
+        before = _chain(before, segment)
+        if before != segment.chain:
+            raise RecordError(
+                f"{path} was changed after it was written: the trail does not fit its digest in "
+                f"{name_of(segment, number)}. Get the record again from where it was made."
+            )
+    if _seal(statement) != statement.predicate.seal:
+        raise RecordError(
+            f"{path} was changed after it was written: what it says does not fit its digest. Get "
+            "the record again from where it was made."
+        )
+
+
+def name_of(segment: Segment, number: int) -> str:
+    """What a segment is called, for people, who count from 1."""
+    if segment.fit is None:
+        return f"part {number + 1} of the trail, outside of fit"
+    if segment.epoch is None:
+        return f"fit {segment.fit + 1}"
+    return f"fit {segment.fit + 1}, epoch {segment.epoch + 1}"
+
+
+def subjects(statement: Statement) -> dict[str, str]:
+    """The digests of what came out, by name."""
+    return {subject.name: subject.digest["sha256"] for subject in statement.subject}
+
+
+def _laid_out(value: Any, indent: str = "") -> str:
+    """JSON that a person can read: lists of plain values, as the columns are, on one line."""
+    inner = indent + " "
+    if isinstance(value, dict) and value:
+        items = (
+            f"{inner}{_plain(key)}: {_laid_out(value[key], inner)}" for key in value
+        )  # in the order of the types above
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        return "[\n" + ",\n".join(inner + _laid_out(i, inner) for i in value) + f"\n{indent}]"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,344 @@
+"""Recording a run from inside its process: models, data, epochs, files, and what came out.
+
+Nothing here knows private names of Keras: the patches `fits` and `steps` call it.
+"""
+
+import contextlib
+import dataclasses
+import os
+import random
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from repro_keras._src import backends, bits, config, project
+from repro_keras._src import digest as digests
+from repro_keras._src.errors import ReproError
+from repro_keras._src.journal import Journal
+
+_ROWS = 1024
+_CALLS_KEPT = 200
+
+current: "Recorder | None" = None
+"""What records this process; `None` where nothing does."""
+
+_when_started: list[Callable[["Recorder"], None]] = []
+
+
+def when_started(begin: Callable[["Recorder"], None]) -> None:
+    """Calls `begin` when recording begins, or now where it has begun."""
+    _when_started.append(begin)
+    if current is not None:
+        begin(current)
+
+
+class Recorder:
+    """Records one process.
+
+    Args:
+        folder: where the journal goes.
+        root: the project's folder.
+    """
+
+    def __init__(self, folder: Path, root: Path):
+        self.lock = threading.RLock()
+        self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
+        self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
+        self._journal = Journal(folder)
+        self._project = project.Project(root)
+        self._began = time.time_ns()
+        self._rows: list[tuple[float | None, float, int, int]] = []
+        self._lost = 0
+        self._fits: list[dict] = []
+        self._fit_count = 0
+        self._calls: dict[str, int] = {}
+        self._models: list[weakref.ref] = []
+        self._optimizers: list[weakref.ref] = []
+        self._kept: list = []  # what is trained by hand is digested at the end
+        self._seen: set[str] = set()
+        self._later: dict[tuple[str, str, str], tuple[int, str]] = {}
+        self._quiet = threading.local()
+        self._done = False
+        self._journal.write("start", configuration=_configuration())
+
+    # Steps
+
+    def row(self, loss: float | None, rate: float, state: int, optimizer: int) -> None:
+        """One step: its loss, where it is known, its learning rate, and a fingerprint after it."""
+        with self.lock:
+            self._rows.append((loss, rate, state, optimizer))
+            if len(self._rows) >= _ROWS:
+                self.flush()
+
+    def lose(self, steps: int) -> None:
+        """Steps went by unseen."""
+        self._lost += steps
+
+    def flush(self) -> None:
+        """Writes the rows that are here to the journal."""
+        with self.lock:
+            rows, self._rows = self._rows, []
+            lost, self._lost = self._lost, 0
+            if not rows and not lost:
+                return
+            self._journal.write(
+                "rows",
+                loss=[None if loss is None else loss.hex() for loss, *_ in rows],
+                learning_rate=[rate.hex() for _, rate, *_ in rows],
+                state=[f"{state:016x}" for _, _, state, _ in rows],
+                optimizer=[number for *_, number in rows],
+                **({"lost": lost} if lost else {}),
+            )
+
+    def _settle(self) -> None:
+        self.drain()
+        self.flush()
+
+    # Models
+
+    def optimizer(self, optimizer, owners: Callable[[], list]) -> int:
+        """The number of an optimizer that is about to make a step.
+
+        Args:
+            optimizer: a Keras optimizer.
+            owners: what has the variables that it changes; asked where it is not in a `fit`.
+        """
+        number = _index(self._optimizers, optimizer)
+        if number is not None:
+            return number
+        self._optimizers.append(weakref.ref(optimizer))
+        if not self._fits:
+            self._kept.append(optimizer)
+            for owner in owners():
+                self.model(owner)
+                self._kept.append(owner)
+        return len(self._optimizers) - 1
+
+    def model(self, model) -> int:
+        """The number of a model that is about to be trained."""
+        number = _index(self._models, model)
+        if number is None:
+            number = len(self._models)
+            self._models.append(weakref.ref(model))
+            name = getattr(model, "name", "variables")
+            initial = _layers(model)
+            self._journal.write("model", name=name, type=type(model).__name__, initial=initial)
+        return number
+
+    @contextlib.contextmanager
+    def fitting(self, model, arguments: dict) -> Iterator[None]:
+        """Inside, `fit` runs."""
+        self._settle()
+        fit = {"fit": self._fit_count, "model": None, "object": model}
+        self._fit_count += 1
+        self._data("fit", arguments)
+        self._fits.append(fit)
+        try:
+            yield
+        finally:
+            self._settle()
+            self._fits.pop()
+            outcomes = {} if fit["model"] is None else self._outcomes(fit["model"], model)
+            outer = _plain(self._fits[-1]) if self._fits else None
+            self._journal.write("fit_end", outcomes=outcomes, outer=outer)
+
+    def training_begins(self) -> None:
+        """The model of the innermost `fit` is built, and its first step comes next."""
+        if self._fits and self._fits[-1]["model"] is None:
+            fit = self._fits[-1]
+            fit["model"] = self.model(fit["object"])
+            self._journal.write("fit_begin", **_plain(fit))
+
+    def epoch(self, epoch: int, logs: dict) -> None:
+        """An epoch of the innermost `fit` is over."""
+        if not self._fits:
+            return
+        self._settle()
+        metrics = {}
+        for name, value in logs.items():
+            with contextlib.suppress(TypeError, ValueError):
+                metrics[str(name)] = float(value).hex()
+        layers = _layers(self._fits[-1]["object"])
+        self._journal.write("epoch", epoch=int(epoch), metrics=metrics, layers=layers)
+
+    @property
+    def in_fit(self) -> bool:
+        return bool(self._fits)
+
+    # Data
+
+    def called(self, method: str, arguments: dict) -> None:
+        """`evaluate` or `predict` was called; inside a `fit` their data is known already."""
+        if not self._fits:
+            self._data(method, arguments)
+
+    def _data(self, method: str, arguments: dict) -> None:
+        number = self._calls.get(method, 0)
+        self._calls[method] = number + 1
+        for argument in ("x", "y", "sample_weight", "validation_data"):
+            value = arguments.get(argument)
+            if value is None:
+                continue
+            kind, digest = type(value).__name__, _digest_of_data(value)
+            if number < _CALLS_KEPT:
+                self._journal.write(
+                    "data", call=f"{method} {number}", argument=argument, type=kind, digest=digest
+                )
+            else:  # a loop of predictions: one entry for all that follow
+                count, before = self._later.get((method, argument, kind), (0, ""))
+                both = bits.canonical_json([before, digest])
+                after = digests.digest(both.decode()).removeprefix("sha256:")
+                self._later[method, argument, kind] = (count + 1, after)
+
+    def opened(self, path: str | bytes | os.PathLike) -> None:
+        """A file was opened to be read."""
+        if self._done or getattr(self._quiet, "on", False):
+            return
+        try:
+            text = os.fsdecode(path)
+            place = self._project.relative(text)
+            if place is None or place in self._seen or place.endswith((".py", ".so")):
+                return
+            self._seen.add(place)
+            if not self._project.is_of_user(place):
+                return
+            stat = os.stat(text)
+            if not os.path.isfile(text) or stat.st_mtime_ns >= self._began:
+                return  # what the run wrote itself is not where it began
+            self._quiet.on = True
+            try:
+                digest = project.sha256(text)
+            finally:
+                self._quiet.on = False
+            self._journal.write("read", path=place, sha256=digest, size=stat.st_size)
+        except (OSError, ValueError):
+            return  # whoever opens it gets the error
+
+    # The end
+
+    def finish(self, status: str, error: str | None = None) -> None:
+        """The script is over; what it trained is digested."""
+        self._settle()
+        for (method, argument, kind), (count, digest) in self._later.items():
+            self._journal.write(
+                "data",
+                call=f"{method} {_CALLS_KEPT} and later",
+                argument=argument,
+                type=kind,
+                digest=digest,
+                calls=count,
+            )
+        outcomes = {}
+        for kept in self._kept:
+            number = _index(self._models, kept)
+            if number is not None:
+                outcomes.update(self._outcomes(number, kept))
+            else:
+                number = _index(self._optimizers, kept)
+                if getattr(kept, "built", True):
+                    outcomes[f"optimizer/{number}"] = _hex_digest(kept)
+        outcomes["generators"] = _hex_digest(self._generators())
+        self._done = True
+        modules = project.local_modules(self._project)
+        self._journal.write(
+            "finish",
+            status=status,
+            error=error,
+            configuration=_configuration(),
+            outcomes=outcomes,
+            code=[str(path) for path in modules],
+            modules=sorted({name.partition(".")[0] for name in sys.modules}),
+        )
+        self._journal.close()
+
+    def _outcomes(self, number: int, model) -> dict[str, str]:
+        found = {f"model/{number}/weights": _weights_digest(model)}
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and optimizer.built:
+            found[f"model/{number}/optimizer"] = _hex_digest(optimizer)
+        weights = {id(weight) for weight in model.weights} if hasattr(model, "weights") else set()
+        generators = [v for v in model.variables if id(v) not in weights]
+        if weights and generators:
+            found[f"model/{number}/generators"] = _hex_digest(generators)
+        return found
+
+    def _generators(self) -> dict:
+        version, state, gauss = random.getstate()
+        found = {"python": [version, list(state), gauss], **self.generators()}
+        if "numpy" in sys.modules:
+            import numpy as np
+
+            found["numpy"] = list(np.random.get_state())
+        if backends.loaded():
+            drawn = backends.drawn()
+            found["backend"] = None if drawn is None else repr(drawn)
+        return found
+
+
+def start(folder: Path, root: Path) -> Recorder:
+    """Begins to record this process; there is one recorder in a process."""
+    global current
+    recorder = current = Recorder(folder, root)
+    sys.addaudithook(lambda event, arguments: _audit(recorder, event, arguments))
+    for begin in _when_started:
+        begin(recorder)
+    return recorder
+
+
+def _audit(recorder: Recorder, event: str, arguments: tuple) -> None:
+    if event == "open":
+        path, mode, flags = arguments
+        reading = mode[:1] == "r" if mode else not flags & (os.O_WRONLY | os.O_RDWR)
+        if reading and isinstance(path, (str, bytes, os.PathLike)):
+            recorder.opened(path)
+
+
+def _configuration() -> dict:
+    return dataclasses.asdict(config.config())
+
+
+def _plain(fit: dict) -> dict:
+    return {"fit": fit["fit"], "model": fit["model"]}
+
+
+def _index(references: list[weakref.ref], wanted: object) -> int | None:
+    for number, reference in enumerate(references):
+        if reference() is wanted:
+            return number
+    return None
+
+
+def _layers(model) -> dict[str, str]:
+    try:
+        with backends.outside_graph():
+            return digests.layer_digests(model)
+    except (ReproError, ValueError, RuntimeError, NotImplementedError):
+        return {}  # its variables have no values yet
+
+
+def _hex_digest(x) -> str:
+    return digests.digest(x).removeprefix("sha256:")
+
+
+def _weights_digest(model) -> str:
+    """`repro.digest(model)`, or of its layers where Keras does not call it built."""
+    try:
+        return _hex_digest(model)
+    except ReproError:
+        return _hex_digest(_layers(model))
+
+
+def _digest_of_data(value) -> str | None:
+    if hasattr(value, "__next__") or hasattr(value, "__getitem__") is hasattr(
+        value, "element_spec"
+    ):
+        return None
+    if hasattr(value, "num_batches"):
+        return None  # a PyDataset: what it loads is not loaded twice
+    try:
+        return _hex_digest(value)
+    except (ReproError, TypeError, ValueError):
+        return None

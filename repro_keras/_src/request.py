@@ -1,0 +1,35 @@
+"""What a process is asked to run."""
+
+from pathlib import Path
+
+import msgspec
+
+NAME = "request.json"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A script, module or notebook to run, as the shell gave it.
+
+    Attributes:
+        kind: `"script"`, `"module"` or `"notebook"`.
+        target: its path from the working directory, or the module's name.
+        arguments: what it finds in `sys.argv[1:]`.
+        root: the project's folder.
+        folder: the working directory.
+        ignored: patterns of files whose bytes are not compared.
+    """
+
+    kind: str
+    target: str
+    arguments: list[str] = []
+    root: str
+    folder: str
+    ignored: list[str] = []
+
+
+def write(folder: Path, request: Request) -> None:
+    (folder / NAME).write_bytes(msgspec.json.encode(request))
+
+
+def read(folder: Path) -> Request:
+    return msgspec.json.decode((folder / NAME).read_bytes(), type=Request)

@@ -1,0 +1,159 @@
+"""The folder of recorded runs, `.repro/runs` in a project's folder."""
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from repro_keras._src import atomic, record
+from repro_keras._src.errors import RecordError, RunError
+from repro_keras._src.project import RUNS, Project
+
+RECORD = "record.json"
+ABOUT = "about.json"
+COPY = "project"
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A run, as far as it can be read.
+
+    Attributes:
+        id: its name: when it began, and four more digits.
+        folder: where it is.
+        about: when, where and by whom it was run; not part of the record.
+        statement: its record; `None` where there is none.
+        trouble: why there is none, or it cannot be read.
+    """
+
+    id: str
+    folder: Path
+    about: dict
+    statement: record.Statement | None
+    trouble: str | None
+
+    @property
+    def path(self) -> Path:
+        return self.folder / RECORD
+
+    @property
+    def is_running(self) -> bool:
+        pid = self.about.get("pid")
+        if self.path.exists() or not isinstance(pid, int):
+            return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True
+        return True
+
+
+def new(project: Project) -> Path:
+    """Makes the folder of a new run.
+
+    Raises:
+        RunError: where that cannot be.
+    """
+    runs = project.root / RUNS / "runs"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        ignore = runs.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("# Records of runs: copy those to publish to another folder.\n*\n")
+        while True:
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
+            try:
+                (runs / name).mkdir()
+            except FileExistsError:
+                continue
+            return runs / name
+    except OSError as error:
+        raise RunError(
+            f"Runs are recorded in {runs}, which cannot be written to: {error}"
+        ) from None
+
+
+def say(folder: Path, **facts) -> None:
+    """Adds to what is known about a run beside its record."""
+    with atomic.replacing(folder / ABOUT) as place:
+        place.write_text(json.dumps({**about(folder), **facts}, indent=1) + "\n")
+
+
+def about(folder: Path) -> dict:
+    try:
+        return json.loads((folder / ABOUT).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def every(project: Project) -> list[Listed]:
+    """All runs of a project, the oldest first."""
+    runs = project.root / RUNS / "runs"
+    if not runs.is_dir():
+        return []
+    return [_listed(folder) for folder in sorted(runs.iterdir()) if folder.is_dir()]
+
+
+def _listed(folder: Path) -> Listed:
+    statement, trouble = None, None
+    if (folder / RECORD).exists():
+        try:
+            statement = record.read(folder / RECORD)
+        except RecordError as error:
+            trouble = str(error)
+    else:
+        trouble = "it has not come to its end"
+    return Listed(folder.name, folder, about(folder), statement, trouble)
+
+
+def find(project: Project, wanted: str | None) -> Path:
+    """The record that somebody means.
+
+    Args:
+        project: where to look for runs.
+        wanted: a file or the folder of a run, the beginning or the last digits of a run's id, or
+            `None` for the latest run that is no verification.
+
+    Raises:
+        RunError: where there is none, or more than one.
+    """
+    if wanted is not None and (Path(wanted).is_file() or wanted.endswith(".json")):
+        return Path(wanted)
+    if wanted is not None and (Path(wanted) / RECORD).is_file():
+        return Path(wanted) / RECORD
+    runs = project.root / RUNS / "runs"
+    names = sorted(folder.name for folder in runs.iterdir()) if runs.is_dir() else []
+    if wanted is None:
+        for name in reversed(names):
+            if (runs / name / RECORD).exists() and "verifies" not in about(runs / name):
+                return runs / name / RECORD
+        raise RunError(
+            f"There is no recorded run in {project.root}. Record one: `repro-keras run SCRIPT`"
+        )
+    found = [n for n in names if wanted and (n.startswith(wanted) or n.endswith(wanted))]
+    if len(found) == 1:
+        return runs / found[0] / RECORD
+    if found:
+        raise RunError(f"{wanted!r} is the beginning of {len(found)} runs: {', '.join(found)}")
+    raise RunError(
+        f"There is neither a file nor a run {wanted!r} in {project.root}. `repro-keras ls` lists "
+        "the runs."
+    )
+
+
+def remove(folder: Path) -> None:
+    """Removes a run; what its copy of the project links to stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def size(folder: Path) -> int:
+    """How many bytes a run takes."""
+    return sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
