@@ -9,7 +9,7 @@ JOBS ?= 2
 # pip's quiet mode still warns of its own age.
 PIP = -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-fast test-oldest check format stubs bench clean
+.PHONY: help demo verify-examples notebooks test test-fast test-oldest check format stubs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,14 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python $(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## train on real digits twice with plain Keras and twice with the import swapped
+demo: $(READY)  ## train on real digits with plain Keras and with the import swapped; run and verify
 	@$(BIN)/python examples/demo.py
+
+verify-examples: $(READY)  ## run each example again and compare with its record
+	@$(BIN)/python examples/verify_records.py
+
+notebooks: $(READY)  ## run the notebooks and store their outputs
+	@$(BIN)/python tools/run_notebooks.py
 
 test: $(READY) stubs-current  ## all tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
@@ -58,6 +64,7 @@ bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/training.py
 	@$(BIN)/python benchmarks/save.py
 	@$(BIN)/python benchmarks/digest.py
+	@$(BIN)/python benchmarks/record.py
 
 clean:  ## remove the virtual environments
 	rm -rf $(VENV) $(OLDEST)

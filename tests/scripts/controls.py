@@ -475,7 +475,124 @@ def a_saved_model_has_no_random_number():
     return exported(net(L.Dense(2)))[1] == ""
 
 
+def recorded(train):
+    """What the journal tells of some training."""
+    from repro_keras._src import journal, recorder
+
+    folder = Path(tempfile.mkdtemp())
+    recording = recorder.start(folder, folder)
+    train()
+    recording.finish("finished")
+    return journal.Story(folder)
+
+
+def steps_of(story):
+    return [step for segment in story.trail for step in segment.steps.loss]
+
+
+def trained(optimizer, factor=1.0):
+    """A model after one step of `fit`, and the loss of that step."""
+    keras.utils.set_random_seed(3)
+    model = net(L.Dense(1))
+    model.compile(optimizer, "mse")
+    loss = model.fit(ones, factor * ones[:, :1], verbose=0).history["loss"]
+    return loss[0].hex()
+
+
+def a_step_has_its_loss():
+    found = []
+    story = recorded(lambda: found.append(trained("sgd")))
+    return steps_of(story) == found
+
+
+def each_step_is_recorded():
+    return len(steps_of(recorded(lambda: [trained("sgd") for _ in range(3)]))) == 3
+
+
+def a_step_that_overflows_is_recorded():
+    def train():
+        trained(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), 2.0**127), 1e10)
+
+    return len(steps_of(recorded(train))) == 1
+
+
+def a_loss_is_not_scaled():
+    found = []
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), 1024.0)
+    return steps_of(recorded(lambda: found.append(trained(scaled)))) == found
+
+
+def a_loss_is_not_scaled_by_a_fixed_factor():
+    found = []
+    scaled = keras.optimizers.SGD(loss_scale_factor=1024.0)
+    return steps_of(recorded(lambda: found.append(trained(scaled)))) == found
+
+
+def a_schedule_is_asked_once():
+    class Counted(keras.optimizers.schedules.LearningRateSchedule):
+        asked = 0
+
+        def __call__(self, step):
+            self.asked += 1
+            return 1.0 / self.asked
+
+    def train():
+        variable = keras.Variable(1.0)
+        optimizer = keras.optimizers.SGD(Counted())
+        for _ in range(3):
+            optimizer.apply([ones[0, 0]], [variable])
+
+    (segment,) = recorded(train).trail
+    return [float.fromhex(rate) for rate in segment.steps.learning_rate] == [1.0, 0.5, 1 / 3]
+
+
+def a_loop_has_its_model():
+    def train():
+        model = net(L.BatchNormalization(), name="mine")
+        keras.optimizers.SGD().apply([ones[0], ones[0]], model.trainable_variables)
+
+    return [model.name for model in recorded(train).models] == ["mine"]
+
+
+def a_fit_has_its_data():
+    return [data.call for data in recorded(lambda: trained("sgd")).data] == ["fit 0", "fit 0"]
+
+
+def an_evaluation_has_its_data():
+    model = net(L.Dense(1))
+    model.compile("sgd", "mse")
+    story = recorded(lambda: model.evaluate(ones, ones[:, :1], verbose=0))
+    return [data.argument for data in story.data] == ["x", "y"]
+
+
+def a_prediction_has_its_data():
+    story = recorded(lambda: net(L.Dense(1)).predict(ones, verbose=0))
+    return [data.call for data in story.data] == ["predict 0"]
+
+
+def a_fit_has_the_weights_it_starts_with():
+    (model,) = recorded(lambda: trained("sgd")).models or [None]
+    return model is not None and list(model.initial) == ["net/dense"]
+
+
+def an_epoch_has_its_metrics():
+    story = recorded(lambda: trained("sgd"))
+    return [list(segment.metrics) for segment in story.trail] == [["loss"]]
+
+
 CONTROLS = {
+    "fits: TensorFlowTrainer.fit": a_fit_has_its_data,
+    "fits: TensorFlowTrainer.evaluate": an_evaluation_has_its_data,
+    "fits: TensorFlowTrainer.predict": a_prediction_has_its_data,
+    "fits: CallbackList.on_train_begin": a_fit_has_the_weights_it_starts_with,
+    "fits: CallbackList.on_epoch_end": an_epoch_has_its_metrics,
+    "steps: GradientTape.gradient": a_step_has_its_loss,
+    "steps: BaseOptimizer.apply": each_step_is_recorded,
+    "steps: LossScaleOptimizer.apply": a_step_that_overflows_is_recorded,
+    "steps: LossScaleOptimizer.scale_loss": a_loss_is_not_scaled,
+    "steps: BaseOptimizer.scale_loss": a_loss_is_not_scaled_by_a_fixed_factor,
+    "steps: BaseOptimizer._get_current_learning_rate": a_schedule_is_asked_once,
+    "steps: TensorFlowTrainer.__init__": a_loop_has_its_model,
     "names: Layer.__init__": automatic_names_count_within_their_parent,
     "names: Layer._open_name_scope": a_layer_is_placed_where_it_is_first_called,
     "names: Bidirectional.__init__": directions_count_as_the_layer_they_copy,

@@ -1,0 +1,32 @@
+"""Runs the notebooks in `notebooks/`, each in a fresh kernel, and stores their outputs.
+
+python tools/run_notebooks.py [NAME…]
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def main() -> None:
+    os.environ.update(PYTHONHASHSEED="0", TF_CPP_MIN_LOG_LEVEL="3")
+    for path in map(Path, sys.argv[1:]) if sys.argv[1:] else sorted(NOTEBOOKS.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}})
+        client.execute()
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # times
+            outputs = cell.get("outputs", [])
+            # What TensorFlow's C++ says of the machine as it starts.
+            cell["outputs"] = [o for o in outputs if o.get("name") != "stderr"]
+        nbformat.write(notebook, path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
