@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -274,7 +275,7 @@ def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) ->
     marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
     for row in verdict.rows:
         table.add_row(row.what, escape(row.recorded), escape(row.now), marks[row.same])
-    console = Console(highlight=False)
+    console = _console()
     console.print(table)
     for reason in reasons:
         console.print(f"Not covered by the guarantee: {reason}", soft_wrap=True, markup=False)
@@ -314,7 +315,7 @@ def ls_command(as_json: bool) -> None:
         cells = (run["status"], run["steps"], loss, run["seconds"], run["command"])
         texts = ("" if cell is None else escape(str(cell)) for cell in cells)
         table.add_row(run["id"], *texts)
-    Console(highlight=False).print(table)
+    _console().print(table)
 
 
 def _summary(run: runs.Listed) -> dict:
@@ -381,7 +382,7 @@ def show_command(run: str | None, as_json: bool) -> None:
     for name, value in facts.items():
         if value:
             table.add_row(name, escape(value))
-    console = Console(highlight=False)
+    console = _console()
     console.print(table)
     if predicate.trail:
         table = _table("Trail", "part", "steps", "first loss", "last loss", "metrics")
@@ -446,10 +447,16 @@ def completion_command(shell: str) -> None:
 
 
 def _table(title: str | None, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    """A table, without its frame where no person looks."""
+    shape = box.HEAVY_HEAD if sys.stdout.isatty() else None
+    table = Table(title=title, title_justify="left", box=shape)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("run", "same"))
     return table
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 @main.command("doctor")

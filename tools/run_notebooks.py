@@ -21,9 +21,8 @@ def main() -> None:
         client.execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times
-            outputs = cell.get("outputs", [])
-            # What TensorFlow's C++ says of the machine as it starts.
-            cell["outputs"] = [o for o in outputs if o.get("name") != "stderr"]
+            if cell.cell_type == "code":  # without what TensorFlow says of the machine
+                cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         nbformat.write(notebook, path)
         print(path)
 

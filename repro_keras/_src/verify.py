@@ -182,13 +182,14 @@ def compare(recorded: record.Statement, now: record.Statement) -> Verdict:
     difference = first_difference(recorded, now)
     rows = [
         _of_files("code", then.code.files, here.code.files),
-        _row("environment", _environment(then), _environment(here)),
-        _row("configuration", then.configuration, here.configuration),
+        _row("environment", _environment(then), _environment(here), "fact"),
+        _row("configuration", then.configuration, here.configuration, "setting"),
         _of_data(then, here),
         _row(
             "initial weights",
             {f"model/{i}": model.initial for i, model in enumerate(then.models)},
             {f"model/{i}": model.initial for i, model in enumerate(here.models)},
+            "model",
         ),
         *_of_trail(then, here),
         *_of_subjects(record.subjects(recorded), record.subjects(now), then.status),
@@ -208,19 +209,21 @@ def _environment(run: record.Run) -> dict:
     return result
 
 
-def _row(what: str, then: dict, now: dict) -> Row | None:
+def _row(what: str, then: dict, now: dict, noun: str) -> Row | None:
     if not then and not now:
         return None
     changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if not changed:
-        return Row(what, _count(then), "the same", True)
+        return Row(what, _counted(then, noun), "the same", True)
     key = changed[0]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return Row(what, f"{key}: {_short(then.get(key))}", f"{_short(now.get(key))}{more}", False)
 
 
-def _count(items) -> str:
-    return f"{len(items)}" if len(items) != 1 else _short(next(iter(items.values())))
+def _counted(items: dict, noun: str) -> str:
+    if len(items) == 1 and isinstance(next(iter(items.values())), str):
+        return _short(next(iter(items.values())))
+    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"
 
 
 def _short(value) -> str:
@@ -233,7 +236,7 @@ def _short(value) -> str:
 
 
 def _of_files(what: str, then: list[record.File], now: list[record.File]) -> Row | None:
-    return _row(what, {f.path: f.sha256 for f in then}, {f.path: f.sha256 for f in now})
+    return _row(what, {f.path: f.sha256 for f in then}, {f.path: f.sha256 for f in now}, "file")
 
 
 def _of_data(then: record.Run, now: record.Run) -> Row | None:
@@ -243,7 +246,7 @@ def _of_data(then: record.Run, now: record.Run) -> Row | None:
             found[f"{data.argument} of {data.call}"] = data.digest or data.type
         return found
 
-    return _row("data", facts(then), facts(now))
+    return _row("data", facts(then), facts(now), "digest")
 
 
 def _of_trail(then: record.Run, now: record.Run) -> list[Row]:
@@ -316,7 +319,7 @@ def _of_subjects(then: dict[str, str], now: dict[str, str], status: str) -> list
 
         if status in ("killed", "interrupted"):
             continue  # how far it came is told by the trail
-        row = _row(what, chosen(then), chosen(now))
+        row = _row(what, chosen(then), chosen(now), "digest")
         if row is not None:
             rows.append(row)
     return rows

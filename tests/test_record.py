@@ -1,0 +1,333 @@
+"""Records: what is in them, reading them, and comparing them."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from fresh import ROOT, error_of
+
+from repro_keras._src import journal, project, record, runs, verify
+from repro_keras._src.errors import RecordError, RunError, SaveError
+
+EXAMPLES = sorted((ROOT / "examples" / "records").glob("*.json"))
+
+
+def steps(losses, state="0" * 16):
+    return record.Steps(
+        loss=[loss.hex() for loss in losses],
+        learning_rate=[(0.1).hex()] * len(losses),
+        state=[state] * len(losses),
+    )
+
+
+def epoch(number, losses, layers=None, **facts):
+    return record.Segment(
+        steps=steps(losses),
+        fit=0,
+        model=0,
+        epoch=number,
+        metrics={"loss": (sum(losses) / len(losses)).hex()},
+        layers=layers or {"net/dense": "a" * 64},
+        **facts,
+    )
+
+
+def statement(trail, subject=None, **facts):
+    run = record.Run(
+        schema=record.SCHEMA,
+        **{
+            "status": "finished",
+            "code": record.Code(kind="script", target="train.py"),
+            "configuration": {"seed": 0, "guarantee": "machine"},
+            "environment": {},
+            "software": record.Software(python="3.11.0", packages={}, loaded=[]),
+            "machine": record.Machine(
+                system="Linux x86_64",
+                model="A CPU",
+                architecture="zen2",
+                instruction_sets=["avx2"],
+                caches={"L2": 1},
+                cores=2,
+            ),
+            "models": [record.Model(name="net", type="Sequential", initial={"net/d": "b" * 64})],
+            **facts,
+        },
+        trail=record.chained(trail),
+    )
+    subject = subject or {"trail": "c" * 64, "model/0/weights": "d" * 64}
+    return record.Statement(
+        type=record.STATEMENT,
+        subject=[record.Subject(name=n, digest={"sha256": v}) for n, v in subject.items()],
+        predicate_type=record.PREDICATE,
+        predicate=run,
+    )
+
+
+TRAIL = [epoch(0, [0.5, 0.25]), epoch(1, [0.125, 0.0625])]
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "record.json"
+    record.write(path, statement(TRAIL))
+    return path
+
+
+def test_a_record_is_read_as_it_was_written(written):
+    again = record.read(written)
+    assert again.predicate.trail == record.chained(TRAIL)
+    copy = written.with_name("copy.json")
+    record.write(copy, again)
+    assert copy.read_bytes() == written.read_bytes()
+    content = json.loads(written.read_text())
+    assert content["_type"] == "https://in-toto.io/Statement/v1"
+    assert {"subject", "predicateType", "predicate"} < set(content)
+
+
+def test_the_published_schema_is_current():
+    assert json.loads((ROOT / "docs" / "record.schema.json").read_text()) == record.schema()
+
+
+def test_the_schema_says_what_records_are():
+    import jsonschema
+
+    for path in EXAMPLES:
+        jsonschema.validate(json.loads(path.read_text()), record.schema())
+
+
+def test_ten_thousand_steps_take_less_than_a_megabyte(tmp_path):
+    losses = [0.1234567 * (i + 1) for i in range(10_000)]
+    many = epoch(0, losses)
+    many.steps.state = [f"{i * 0x5851F42D4C957F2D % 2**64:016x}" for i in range(10_000)]
+    record.write(tmp_path / "r.json", statement([many]))
+    assert 100_000 < (tmp_path / "r.json").stat().st_size < 1_000_000
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert text.count(old) >= 1
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ((0.125).hex(), (0.126).hex(), "does not fit its digest in fit 1, epoch 2"),
+        ('"c' + "c" * 63, '"e' + "c" * 63, "what it says does not fit its digest"),
+        ('"seed": 0', '"seed": 1', "what it says does not fit its digest"),
+        ('"schema": 1', '"schema": 2', "written by a newer repro_keras: its schema is 2"),
+        ('"schema": 1', '"schema": "1"', "Expected `int`, got `str` - at `$.predicate.schema`"),
+        ('"schema": 1', '"extra": 0, "schema": 1', "unknown field `extra`"),
+        ("urn:repro-keras:run", "https://slsa.dev/provenance/v1", "is not a record of repro_keras"),
+    ],
+)
+def test_a_changed_record_is_refused(written, old, new, says):
+    change(written, old, new)
+    with pytest.raises(RecordError) as error:
+        record.read(written)
+    assert says in str(error.value)
+    assert "record.json" in str(error.value)
+
+
+def test_what_is_no_record_is_refused(tmp_path, written):
+    content = written.read_bytes()
+    written.write_bytes(content[:-50])
+    with pytest.raises(RecordError, match="cut off"):
+        record.read(written)
+    written.write_bytes(b"\x80\x81")
+    with pytest.raises(RecordError, match="should be the record of a run"):
+        record.read(written)
+    written.write_text("[1]")
+    with pytest.raises(RecordError, match="Received: 'list'"):
+        record.read(written)
+    with pytest.raises(RecordError, match="No such file"):
+        record.read(tmp_path / "none.json")
+
+
+def test_a_full_disk_leaves_the_old_record(written, monkeypatch):
+    before = written.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SaveError, match="No space left"):
+        record.write(written, statement(TRAIL[:1]))
+    assert written.read_bytes() == before
+
+
+def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path, monkeypatch):
+    diary = journal.Journal(tmp_path)
+    diary.write("rows", loss=[(0.5).hex()], learning_rate=[""], state=[""], optimizer=[0])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.warns(UserWarning, match="not recorded any further"):
+        diary.write("rows", loss=[], learning_rate=[], state=[], optimizer=[])
+    diary.write("finish")
+    story = journal.Story(tmp_path)
+    assert story.count() == 1
+    assert not story.ended
+
+
+def test_a_journal_that_was_cut_off_is_read_to_there(tmp_path):
+    diary = journal.Journal(tmp_path)
+    diary.write("fit_begin", fit=0, model=0)
+    row = {"learning_rate": [(0.1).hex()], "state": ["0" * 16], "optimizer": [0]}
+    diary.write("rows", loss=[(0.5).hex()], **row)
+    diary.write("epoch", epoch=0, metrics={}, layers={})
+    diary.write("rows", loss=[(0.25).hex()], **row)
+    diary.close()
+    path = tmp_path / journal.NAME
+    path.write_bytes(path.read_bytes() + b'{"event":"rows","lo')
+    first, second = journal.Story(tmp_path).trail
+    assert (first.epoch, first.complete, len(first.steps.loss)) == (0, True, 1)
+    assert (second.fit, second.epoch, second.complete) == (0, None, False)
+
+
+# Comparing
+
+
+def verdict(other, **facts):
+    return verify.compare(statement(TRAIL, **facts), other)
+
+
+def test_equal_records_are_the_same():
+    found = verdict(statement(TRAIL))
+    assert found.same is True
+    assert found.difference is None
+    assert all(row.same for row in found.rows)
+
+
+@pytest.mark.parametrize(
+    ("trail", "where", "what"),
+    [
+        ([epoch(0, [0.5, 0.3]), TRAIL[1]], "fit 1, epoch 1, step 2 (step 2 of the run)", "loss"),
+        ([TRAIL[0], epoch(1, [0.2, 0.1])], "fit 1, epoch 2, step 1 (step 3 of the run)", "loss"),
+        ([TRAIL[0], epoch(1, [0.125])], "fit 1, epoch 2", "the number of steps"),
+        (TRAIL[:1], "fit 1, epoch 2", "the trail"),
+        ([*TRAIL, epoch(2, [0.1])], "fit 1, epoch 3", "the trail"),
+        (
+            [TRAIL[0], epoch(1, [0.125, 0.0625], {"net/dense": "f" * 64})],
+            "fit 1, epoch 2, after its last step 4",
+            "the layer net/dense",
+        ),
+    ],
+)
+def test_the_first_difference_is_named(trail, where, what):
+    found = verdict(statement(trail))
+    assert found.same is False
+    assert found.difference.where == where
+    assert what in found.difference.what
+
+
+def test_the_column_that_differs_is_named():
+    for column, name in (("learning_rate", "the learning rate"), ("state", "the weights after it")):
+        trail = msgspec.convert(msgspec.to_builtins(TRAIL), list[record.Segment])
+        getattr(trail[1].steps, column)[1] = (0.7).hex() if column != "state" else "f" * 16
+        found = verdict(statement(trail))
+        assert "step 2 (step 4 of the run)" in found.difference.where
+        assert found.difference.what.startswith(name)
+
+
+def test_initial_weights_come_first():
+    other = [record.Model(name="net", type="Sequential", initial={"net/d": "e" * 64})]
+    found = verdict(statement([epoch(0, [1.0])], models=other))
+    assert found.difference.where == "Before the first step of model 1 (net)"
+    assert "net/d" in found.difference.what
+
+
+def test_what_came_out_is_compared():
+    found = verdict(statement(TRAIL, {"trail": "c" * 64, "model/0/weights": "0" * 64}))
+    assert {row.what: row.same for row in found.rows}["final weights"] is False
+    files = {"trail": "c" * 64, "model/0/weights": "d" * 64, "file/a.txt": "0" * 64}
+    found = verdict(statement(TRAIL, files))
+    assert {row.what: row.same for row in found.rows}["files"] is False
+
+
+def test_an_interrupted_run_is_compared_as_far_as_it_came():
+    cut = [TRAIL[0], record.Segment(steps=steps([0.125]), fit=0, model=0, complete=False)]
+    found = verify.compare(statement(cut, status="killed"), statement(TRAIL))
+    assert found.same is None  # its end is not known
+    assert found.difference is None
+    cut[1] = record.Segment(steps=steps([0.2]), fit=0, model=0, complete=False)
+    found = verify.compare(statement(cut, status="killed"), statement(TRAIL))
+    assert found.same is False
+    assert "step 1 (step 3 of the run)" in found.difference.where
+
+
+def test_a_crash_is_repeated_or_it_is_not():
+    crash = statement(TRAIL, status="failed", error="ValueError", exit_code=1)
+    assert verify.compare(crash, crash).same is True
+    assert verify.compare(crash, statement(TRAIL)).same is False
+
+
+# Projects and runs
+
+
+def test_a_project_is_found_by_its_marks(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert project.find(tmp_path / "a" / "b").root == tmp_path / "a" / "b"
+    (tmp_path / "a" / "pyproject.toml").touch()
+    assert project.find(tmp_path / "a" / "b").root == tmp_path / "a"
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "a")
+    assert project.find(tmp_path / "a" / "b").root == tmp_path / "a" / "b"
+
+
+def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path):
+    root, copy = tmp_path / "root", tmp_path / "copy"
+    for name in ("train.py", "data/x.csv", "data/big.bin", "other/y.txt", "out/model.keras"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / ".repro").mkdir()
+    home = project.Project(root)
+    home.copy_to(copy, ["train.py", "data/x.csv"], ["out/model.keras", "new/plot.png"])
+    assert (copy / "train.py").read_text() == "train.py"
+    assert not (copy / "train.py").is_symlink()
+    assert not (copy / "data" / "x.csv").is_symlink()
+    assert (copy / "data" / "big.bin").is_symlink()
+    assert (copy / "other" / "y.txt").read_text() == "other/y.txt"
+    assert list((copy / "out").iterdir()) == []
+    (copy / "out" / "model.keras").write_text("new")
+    assert (root / "out" / "model.keras").read_text() == "out/model.keras"
+    assert not (copy / ".repro").exists()
+
+
+def test_a_project_of_too_many_files_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "_MANY", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    with pytest.raises(RunError, match="more than 2 files"):
+        project.Project(tmp_path).snapshot()
+
+
+def test_runs_are_found_by_a_part_of_their_id(tmp_path):
+    home = project.Project(tmp_path)
+    with pytest.raises(RunError, match="There is no recorded run"):
+        runs.find(home, None)
+    folders = [runs.new(home) for _ in range(3)]
+    assert len({folder.name for folder in folders}) == 3
+    for folder in folders:
+        record.write(folder / runs.RECORD, statement(TRAIL))
+    assert runs.find(home, folders[0].name) == folders[0] / runs.RECORD
+    assert runs.find(home, str(folders[1])) == folders[1] / runs.RECORD
+    assert runs.find(home, folders[1].name[-4:]).parent == folders[1]
+    with pytest.raises(RunError, match="the beginning of 3 runs"):
+        runs.find(home, folders[0].name[:8])
+    with pytest.raises(RunError, match="neither a file nor a run"):
+        runs.find(home, "nothing")
+    latest = sorted(folders)[-1]
+    assert runs.find(home, None).parent == latest
+    runs.say(latest, verifies="x")
+    assert runs.find(home, None).parent != latest
+    assert (tmp_path / ".repro" / ".gitignore").read_text().endswith("*\n")
+
+
+def test_a_session_without_a_script_cannot_record_itself():
+    error = error_of("import repro_keras\nfrom repro_keras import repro\nrepro.Record()")
+    assert "this session has none" in error.splitlines()[-1]
