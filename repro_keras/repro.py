@@ -15,11 +15,11 @@ from repro_keras._src.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from repro_keras._src.recording_callback import Record as Record
+else:
 
+    def __getattr__(name: str):
+        if name == "Record":  # a callback of Keras's, which is not loaded before it is asked for
+            from repro_keras._src.recording_callback import Record
 
-def __getattr__(name: str):
-    if name == "Record":  # a callback of Keras's, which is not loaded before it is asked for
-        from repro_keras._src.recording_callback import Record
-
-        return Record
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Record
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

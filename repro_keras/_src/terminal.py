@@ -16,7 +16,7 @@ try:
     import pty
     import termios
 except ImportError:  # Windows: output is passed on, without a line of progress
-    pty = None
+    fcntl = pty = termios = None
 
 _CLEAR = b"\r\x1b[2K"
 _QUIET = 0.3  # seconds without output after which the line is drawn
@@ -102,6 +102,9 @@ def _draw(terminal: int, line: str) -> None:
 
 def _run_on_terminal(command, options, progress, children) -> int:
     """The child writes to a terminal of ours, so that it behaves as it would on the user's."""
+    assert pty is not None
+    assert fcntl is not None
+    assert termios is not None
     master, slave = pty.openpty()
     settings = termios.tcgetattr(slave)
     settings[1] &= ~termios.OPOST  # the user's terminal does this

@@ -200,7 +200,7 @@ def compare(recorded: record.Statement, now: record.Statement) -> Verdict:
 
 def _environment(run: record.Run) -> dict:
     loaded = run.software.loaded
-    result = {name: run.software.packages.get(name) for name in loaded}
+    result: dict[str, object] = {name: run.software.packages.get(name) for name in loaded}
     result["python"] = run.software.python
     result["variables"] = run.environment
     if run.configuration.get("guarantee") != "portable":
