@@ -24,7 +24,7 @@ def train(kind: str, recorded: bool) -> None:
     import numpy as np
 
     import repro_keras as keras
-    from repro_keras._src import journal, recorder
+    from repro_keras._src.runs import journal, recorder
 
     folder = Path(tempfile.mkdtemp())
     if recorded:

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from repro_keras._src import launch, project, record, runs, terminal, verify
+from repro_keras._src import project, record, verify
 from repro_keras._src.digest import digest
 from repro_keras._src.errors import ReproError, RunError
+from repro_keras._src.runs import launch, store, terminal
 from repro_keras._src.version import __version__
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
@@ -189,7 +190,7 @@ def run_command(
     folder; `repro-keras verify` runs it again and compares.
     """
     wanted = launch.requested(target, list(arguments), is_module=is_module, ignored=list(ignored))
-    folder = runs.new(project.Project(Path(wanted.root)))
+    folder = store.new(project.Project(Path(wanted.root)))
     finished = launch.run(wanted, folder)
     run = finished.statement.predicate
     steps = sum(len(segment.steps.loss) for segment in run.trail)
@@ -217,7 +218,7 @@ def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json:
     latest run. Exit code 0: the same; 1: different; 2: it could not be told, as the CPU or the
     versions are others (--allow goes on), or something is missing.
     """
-    path = runs.find(project.find(Path.cwd()), run)
+    path = store.find(project.find(Path.cwd()), run)
     statement = record.read(path)
     home = verify.home_of(path, statement)
     missing = verify.missing_data(home, statement)
@@ -241,7 +242,7 @@ def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json:
     verdict = verify.compare(statement, finished.statement)
     _show_verdict(path, statement, finished, verdict, reasons, as_json)
     if verdict.same and not keep:
-        runs.remove(finished.folder / runs.COPY)
+        store.remove(finished.folder / store.COPY)
     sys.exit({True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same])
 
 
@@ -302,7 +303,7 @@ def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) ->
 @_AS_JSON
 def ls_command(as_json: bool) -> None:
     """List the runs of this project, the oldest first."""
-    found = [_summary(run) for run in runs.every(project.find(Path.cwd()))]
+    found = [_summary(run) for run in store.every(project.find(Path.cwd()))]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -318,7 +319,7 @@ def ls_command(as_json: bool) -> None:
     _console().print(table)
 
 
-def _summary(run: runs.Listed) -> dict:
+def _summary(run: store.Listed) -> dict:
     result = {
         "id": run.id,
         "status": "running" if run.is_running else "unfinished",
@@ -350,12 +351,12 @@ def show_command(run: str | None, as_json: bool) -> None:
 
     RUN is a run's id, or the file of a record; without it, the latest run.
     """
-    path = runs.find(project.find(Path.cwd()), run)
+    path = store.find(project.find(Path.cwd()), run)
     statement = record.read(path)
     if as_json:
         click.echo(path.read_text(encoding="utf-8"), nl=False)
         return
-    about, predicate = runs.about(path.parent), statement.predicate
+    about, predicate = store.about(path.parent), statement.predicate
     table = _table(str(path), "", "")
     table.show_header = False
     software = predicate.software
@@ -413,21 +414,21 @@ def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove old runs, those that never came to their end, and copies made to verify."""
     if keep < 0:
         raise click.UsageError(f"--keep must be 0 or more. Received: {keep}")
-    every = [run for run in runs.every(project.find(Path.cwd())) if not run.is_running]
+    every = [run for run in store.every(project.find(Path.cwd())) if not run.is_running]
     whole = [run for run in every if run.path.exists()]
     stay = {run.id for run in whole[len(whole) - keep if keep < len(whole) else 0 :]}
     gone = [run.folder for run in every if run.id not in stay]
-    copies = [run.folder / runs.COPY for run in every if run.id in stay]
+    copies = [run.folder / store.COPY for run in every if run.id in stay]
     copies = [copy for copy in copies if copy.exists()]
     names = [os.path.relpath(folder) for folder in (*gone, *copies)]
-    freed = sum(map(runs.size, (*gone, *copies)))
+    freed = sum(map(store.size, (*gone, *copies)))
     if not dry_run and names and not yes:
         click.echo("\n".join(names), err=True)
         if not sys.stdin.isatty() or not click.confirm("Remove these?", err=True):
             raise RunError("Nothing was removed. Say --yes to remove them without being asked.")
     if not dry_run:
         for folder in (*gone, *copies):
-            runs.remove(folder)
+            store.remove(folder)
     if as_json:
         click.echo(json.dumps({"removed": names, "bytes": freed, "dry_run": dry_run}))
     else:
@@ -460,8 +461,16 @@ def _console() -> Console:
 
 
 @main.command("doctor")
-def doctor_command() -> None:
+@_AS_JSON
+def doctor_command(as_json: bool) -> None:
     """Print the configuration, and what in this environment is not reproducible."""
-    from repro_keras._src.doctor import doctor
+    from repro_keras._src import config
+    from repro_keras._src.doctor import doctor, findings
 
-    sys.exit(DIFFERENT if doctor() else SAME)
+    if as_json:
+        amiss = findings()
+        settings = dataclasses.asdict(config.config())
+        click.echo(json.dumps({"configuration": settings, "amiss": amiss}, indent=2))
+    else:
+        amiss = doctor()
+    sys.exit(DIFFERENT if amiss else SAME)

@@ -14,12 +14,12 @@ from repro_keras._src.seeding import seed_for as seed_for
 from repro_keras._src.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from repro_keras._src.recording_callback import Record as Record
+    from repro_keras._src.runs.callback import Record as Record
 else:
 
     def __getattr__(name: str):
         if name == "Record":  # a callback of Keras's, which is not loaded before it is asked for
-            from repro_keras._src.recording_callback import Record
+            from repro_keras._src.runs.callback import Record
 
             return Record
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from fresh import ROOT, error_of
 
-from repro_keras._src import journal, project, record, runs, verify
+from repro_keras._src import project, record, verify
 from repro_keras._src.errors import RecordError, RunError, SaveError
+from repro_keras._src.runs import journal, store
 
 EXAMPLES = sorted((ROOT / "examples" / "records").glob("*.json"))
 
@@ -309,22 +310,22 @@ def test_a_project_of_too_many_files_is_refused(tmp_path, monkeypatch):
 def test_runs_are_found_by_a_part_of_their_id(tmp_path):
     home = project.Project(tmp_path)
     with pytest.raises(RunError, match="There is no recorded run"):
-        runs.find(home, None)
-    folders = [runs.new(home) for _ in range(3)]
+        store.find(home, None)
+    folders = [store.new(home) for _ in range(3)]
     assert len({folder.name for folder in folders}) == 3
     for folder in folders:
-        record.write(folder / runs.RECORD, statement(TRAIL))
-    assert runs.find(home, folders[0].name) == folders[0] / runs.RECORD
-    assert runs.find(home, str(folders[1])) == folders[1] / runs.RECORD
-    assert runs.find(home, folders[1].name[-4:]).parent == folders[1]
+        record.write(folder / store.RECORD, statement(TRAIL))
+    assert store.find(home, folders[0].name) == folders[0] / store.RECORD
+    assert store.find(home, str(folders[1])) == folders[1] / store.RECORD
+    assert store.find(home, folders[1].name[-4:]).parent == folders[1]
     with pytest.raises(RunError, match="the beginning of 3 runs"):
-        runs.find(home, folders[0].name[:8])
+        store.find(home, folders[0].name[:8])
     with pytest.raises(RunError, match="neither a file nor a run"):
-        runs.find(home, "nothing")
+        store.find(home, "nothing")
     latest = sorted(folders)[-1]
-    assert runs.find(home, None).parent == latest
-    runs.say(latest, verifies="x")
-    assert runs.find(home, None).parent != latest
+    assert store.find(home, None).parent == latest
+    store.say(latest, verifies="x")
+    assert store.find(home, None).parent != latest
     assert (tmp_path / ".repro" / ".gitignore").read_text().endswith("*\n")
 
 

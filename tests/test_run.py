@@ -305,7 +305,7 @@ def test_a_run_that_ends_badly_is_recorded_as_such(tmp_path):
         assert (run.status, run.error, count) == (status, error, steps), kind
         if kind == "crash":
             assert "RuntimeError: on purpose" in result.stderr
-            assert "repro_keras/_src/child.py" not in result.stderr
+            assert "repro_keras/_src/runs/child.py" not in result.stderr
             assert shell("verify", "--yes", cwd=tmp_path).returncode == 0
         if kind == "predictions":
             assert [data.call for data in run.data] == ["predict 0", "predict 1", "predict 2"]

@@ -27,7 +27,7 @@ def doctor() -> list[str]:
     from rich.table import Table
 
     console = Console(highlight=False)
-    findings = _findings()
+    amiss = findings()
 
     table = Table(title="Configuration", title_justify="left")
     table.add_column("setting")
@@ -70,13 +70,13 @@ def doctor() -> list[str]:
     elif not config.OFF:
         console.print("Patches: none yet; they are put in place when Keras is loaded.")
 
-    if findings:
+    if amiss:
         console.print("Amiss:")
-        for finding in findings:
+        for finding in amiss:
             console.print(f"  • {finding}", soft_wrap=True, markup=False)
     else:
         console.print("Nothing amiss.")
-    return findings
+    return amiss
 
 
 def _version(package: str) -> str:
@@ -86,7 +86,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _findings() -> list[str]:
+def findings() -> list[str]:
+    """What is amiss in this process, as `doctor` says it, without printing."""
     if config.OFF:
         return ["REPRO_KERAS_OFF is set: this is plain Keras. Unset it."]
     found = []

@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from repro_keras._src import config, launch, machine, project, record, request, runs
+from repro_keras._src import config, machine, project, record
 from repro_keras._src.errors import RunError
+from repro_keras._src.runs import launch, request, store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +69,11 @@ def home_of(path: Path, statement: record.Statement) -> project.Project:
         RunError: where there is none.
     """
     wanted = [file.path for file in statement.predicate.code.files]
+    if not wanted:  # a module of an installed package
+        return project.find(path)
     around = [*Path(os.path.abspath(path)).parents, Path.cwd(), *Path.cwd().parents]
     for folder in around:
-        if wanted and all((folder / name).is_file() for name in wanted):
+        if all((folder / name).is_file() for name in wanted):
             return project.Project(folder)
     for folder in around:  # some of it is there: say what is not
         missing = [name for name in wanted if not (folder / name).is_file()]
@@ -80,7 +83,7 @@ def home_of(path: Path, statement: record.Statement) -> project.Project:
                 "that the record was made with" + _commit(statement) + "."
             )
     raise RunError(
-        f"The record needs {_listed(wanted) or 'a module'}, which is in none of the folders around "
+        f"The record needs {_listed(wanted)}, which is in none of the folders around "
         f"{path} and {Path.cwd()}. Put the record beside the code, or change to its folder."
     )
 
@@ -147,13 +150,13 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         RunError: where an argument is not known any more.
     """
     run = statement.predicate
-    folder = runs.new(home)
-    copy = folder / runs.COPY
+    folder = store.new(home)
+    copy = folder / store.COPY
     written = [n.removeprefix("file/") for n in record.subjects(statement) if n.startswith("file/")]
     kept = [file.path for file in (*run.code.files, *run.read)]
     home.copy_to(copy, kept, written)
     (copy / run.code.folder).mkdir(parents=True, exist_ok=True)
-    original = runs.about(path.parent).get("arguments")
+    original = store.about(path.parent).get("arguments")
     target = run.code.target
     if run.code.kind != "module":
         target = os.path.relpath(copy / target, copy / run.code.folder)
@@ -300,6 +303,7 @@ _SUBJECTS = {
     "final weights": ("model/", "/weights"),
     "optimizer": ("", "optimizer"),
     "generators": ("", "generators"),
+    "history": ("history", ""),
     "files": ("file/", ""),
 }
 

@@ -477,7 +477,7 @@ def a_saved_model_has_no_random_number():
 
 def recorded(train):
     """What the journal tells of some training."""
-    from repro_keras._src import journal, recorder
+    from repro_keras._src.runs import journal, recorder
 
     folder = Path(tempfile.mkdtemp())
     recording = recorder.start(folder, folder)

@@ -49,7 +49,7 @@ def install() -> None:
 
 def _rows() -> list:
     # Loaded late: these import Keras.
-    from repro_keras._src import recorder, seeding
+    from repro_keras._src import seeding
     from repro_keras._src.patches import (
         data_seeds,
         export,
@@ -63,6 +63,7 @@ def _rows() -> list:
         tf_names,
         weights,
     )
+    from repro_keras._src.runs import recorder
 
     recorder.when_started(fits.begin)
     seeding.hooks.entered = session.enter_scope

@@ -5,8 +5,8 @@ import inspect
 
 from keras.src.backend.common import global_state
 
-from repro_keras._src import recorder as recording
 from repro_keras._src.patches.patch import Patch
+from repro_keras._src.runs import recorder as recording
 
 
 def generators() -> dict:

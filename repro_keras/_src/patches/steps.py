@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras.src import backend
 
-from repro_keras._src import recorder as recording
 from repro_keras._src.patches.patch import Patch
+from repro_keras._src.runs import recorder as recording
 
 _SIZE = 4096
 _PAUSE = 0.05  # seconds between two looks at how full the buffer is

@@ -53,7 +53,7 @@ class Story:
         self.configuration: dict = {}
         self.models: list[record.Model] = []
         self.data: list[record.Data] = []
-        self.read: list[record.File] = []
+        self.read: dict[str, record.File] = {}
         self.trail: list[record.Segment] = []
         self.outcomes: dict[str, str] = {}
         self._steps = record.Steps()
@@ -95,7 +95,7 @@ class Story:
         self.data.append(record.Data(**event))
 
     def _read(self, event: dict) -> None:
-        self.read.append(record.File(**event))
+        self.read.setdefault(event["path"], record.File(**event))  # each worker may say it
 
     def _fit_begin(self, event: dict) -> None:
         self._close()

@@ -17,7 +17,7 @@ from pathlib import Path
 from repro_keras._src import backends, bits, config, project
 from repro_keras._src import digest as digests
 from repro_keras._src.errors import ReproError
-from repro_keras._src.journal import Journal
+from repro_keras._src.runs.journal import Journal
 
 _ROWS = 1024
 _CALLS_KEPT = 200

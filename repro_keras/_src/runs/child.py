@@ -1,6 +1,6 @@
 """Runs a script, module or notebook in this fresh process, and records it.
 
-    python -P -m repro_keras._src.child FOLDER
+    python -P -m repro_keras._src.runs.child FOLDER
 
 `launch` starts it; FOLDER holds the request, and gets the journal.
 """
@@ -13,7 +13,7 @@ import types
 from pathlib import Path
 
 import repro_keras  # noqa: F401 - the configuration, before anything of the user's
-from repro_keras._src import recorder, request
+from repro_keras._src.runs import recorder, request
 
 
 def main() -> None:
@@ -53,12 +53,12 @@ def _module(name: str, arguments: list[str]) -> None:
 
 
 def _notebook(path: str, arguments: list[str]) -> None:
-    from repro_keras._src import notebook_cells
+    from repro_keras._src.runs import notebook
 
     sys.argv = [path, *arguments]
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     os.environ.setdefault("MPLBACKEND", "agg")
-    notebook_cells.run(Path(path), _main_module(None))
+    notebook.run(Path(path), _main_module(None))
 
 
 _RUNNERS = {"script": _script, "module": _module, "notebook": _notebook}

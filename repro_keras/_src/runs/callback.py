@@ -2,7 +2,7 @@
 
 import keras
 
-from repro_keras._src import launch
+from repro_keras._src.runs import launch
 
 
 class Record(keras.callbacks.Callback):

@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from repro_keras._src import config, journal, machine, project, record, request, runs, terminal
+from repro_keras._src import config, machine, project, record
+from repro_keras._src.digest import digest
 from repro_keras._src.errors import ReproError, RunError
+from repro_keras._src.runs import journal, request, store, terminal
 
 OUTPUT = "output.txt"
 _PROJECT, _OUTSIDE = "{project}", "{outside}"
@@ -34,7 +36,7 @@ class Finished:
 
     @property
     def path(self) -> Path:
-        return self.folder / runs.RECORD
+        return self.folder / store.RECORD
 
 
 def requested(
@@ -108,7 +110,7 @@ def run(
         environment = {**environment, "PYTHONHASHSEED": "0"}
     before = prepare(wanted, folder, **about)
     progress = Progress(folder)
-    command = [sys.executable, "-P", "-m", "repro_keras._src.child", str(folder)]
+    command = [sys.executable, "-P", "-m", "repro_keras._src.runs.child", str(folder)]
     exit_code = terminal.run(
         command,
         environment=environment,
@@ -124,7 +126,7 @@ def prepare(wanted: request.Request, folder: Path, **about) -> dict:
     """Writes down what will be run, and what files are there before it."""
     before = project.Project(Path(wanted.root)).snapshot()
     request.write(folder, wanted)
-    runs.say(
+    store.say(
         folder,
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         began=time.time(),
@@ -161,6 +163,7 @@ def assemble(
     trail = story.trail
     outcomes = {
         "trail": trail[-1].chain if trail else _nothing(),
+        "history": digest([[s.fit, s.epoch, s.metrics] for s in trail]).removeprefix("sha256:"),
         **dict(sorted(story.outcomes.items())),
         **{f"file/{path}": value for path, value in written.items()},
     }
@@ -180,7 +183,7 @@ def assemble(
         ),
         machine=record.Machine(**machine.describe()),
         data=story.data,
-        read=sorted(story.read, key=lambda file: file.path),
+        read=[story.read[path] for path in sorted(story.read)],
         models=story.models,
         trail=trail,
         ignored=wanted.ignored,
@@ -192,9 +195,9 @@ def assemble(
         predicate_type=record.PREDICATE,
         predicate=predicate,
     )
-    sealed = record.write(folder / runs.RECORD, statement)
-    began = runs.about(folder).get("began", time.time())
-    runs.say(folder, seconds=round(time.time() - began, 3), exit_code=exit_code)
+    sealed = record.write(folder / store.RECORD, statement)
+    began = store.about(folder).get("began", time.time())
+    store.say(folder, seconds=round(time.time() - began, 3), exit_code=exit_code)
     for leftover in (journal.NAME, request.NAME):
         (folder / leftover).unlink(missing_ok=True)
     return sealed
@@ -211,11 +214,11 @@ def _code(wanted, home, folder, modules: list[str], written: set[str]) -> record
     git = None
     if found is not None:
         commit, difference = found
-        digest = None
+        changed = None
         if difference:
             (folder / "git.diff").write_bytes(difference)
-            digest = project.sha256(folder / "git.diff")
-        git = record.Git(commit=commit, diff=digest)
+            changed = project.sha256(folder / "git.diff")
+        git = record.Git(commit=commit, diff=changed)
     return record.Code(
         kind=wanted.kind,
         target=target,
@@ -314,7 +317,7 @@ def begin_here() -> None:
     """
     import atexit
 
-    from repro_keras._src import recorder
+    from repro_keras._src.runs import recorder
 
     if recorder.current is not None:
         return
@@ -325,7 +328,7 @@ def begin_here() -> None:
             "Use `repro-keras run` for a notebook."
         )
     wanted = requested(os.path.relpath(main), sys.argv[1:], is_module=False)
-    folder = runs.new(project.Project(Path(wanted.root)))
+    folder = store.new(project.Project(Path(wanted.root)))
     before = prepare(wanted, folder)
     recording = recorder.start(folder, Path(wanted.root))
     outcome = {"status": "finished", "error": None}
@@ -340,7 +343,7 @@ def begin_here() -> None:
         recording.finish(outcome["status"] or "finished", outcome["error"])
         try:
             assemble(wanted, folder, before, config.environment_outside(), None)
-            place = os.path.relpath(folder / runs.RECORD)
+            place = os.path.relpath(folder / store.RECORD)
             print(f"repro-keras: recorded in {place}", file=sys.stderr)
         except ReproError as error:
             print(f"repro-keras: the run was not recorded: {error}", file=sys.stderr)
