@@ -19,12 +19,15 @@ class Row:
         recorded: what the record says, in short.
         now: what this run says.
         same: whether they are the same; `None` where it could not be told.
+        judged: whether the verdict hangs on it. The environment is judged before the run, by what
+            the guarantee covers.
     """
 
     what: str
     recorded: str
     now: str
     same: bool | None
+    judged: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +60,8 @@ class Verdict:
     @property
     def same(self) -> bool | None:
         """True, False, or `None` where it could not be told."""
-        if any(row.same is False for row in self.rows):
-            return False
-        return None if any(row.same is None for row in self.rows) else True
+        judged = [row.same for row in self.rows if row.judged]
+        return False if False in judged else None if None in judged else True
 
 
 def home_of(path: Path, statement: record.Statement) -> project.Project:
@@ -185,7 +187,7 @@ def compare(recorded: record.Statement, now: record.Statement) -> Verdict:
     difference = first_difference(recorded, now)
     rows = [
         _of_files("code", then.code.files, here.code.files),
-        _row("environment", _environment(then), _environment(here), "fact"),
+        _row("environment", _environment(then), _environment(here), "fact", judged=False),
         _row("configuration", then.configuration, here.configuration, "setting"),
         _of_data(then, here),
         _row(
@@ -212,15 +214,17 @@ def _environment(run: record.Run) -> dict:
     return result
 
 
-def _row(what: str, then: dict, now: dict, noun: str) -> Row | None:
+def _row(what: str, then: dict, now: dict, noun: str, *, judged: bool = True) -> Row | None:
     if not then and not now:
         return None
     changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if not changed:
-        return Row(what, _counted(then, noun), "the same", True)
+        return Row(what, _counted(then, noun), "the same", True, judged)
     key = changed[0]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return Row(what, f"{key}: {_short(then.get(key))}", f"{_short(now.get(key))}{more}", False)
+    return Row(
+        what, f"{key}: {_short(then.get(key))}", f"{_short(now.get(key))}{more}", False, judged
+    )
 
 
 def _counted(items: dict, noun: str) -> str:
