@@ -6,7 +6,7 @@ import sys
 
 from repro_keras._src import config, hooks
 
-OURS = ("repro",)
+OURS = ("repro", "v1")
 """The submodules that Keras does not have."""
 
 _INSIDE = (*OURS, "_src", "cli", "__main__")
@@ -24,10 +24,11 @@ def begin(package: str) -> None:
     config.begin()
     # First in line: the folders of the stubs must not be found as namespace packages.
     sys.meta_path.insert(0, _Finder())
-    if "keras" in sys.modules:
-        _install_seam()
-    else:
-        hooks.after_import("keras", _install_seam)
+    for module, install in (("tensorflow", _install_in_backend), ("keras", _install_seam)):
+        if module in sys.modules:
+            install()
+        else:
+            hooks.after_import(module, install)
 
 
 def get(name: str):
@@ -58,6 +59,13 @@ def _install_seam() -> None:
     from repro_keras._src import patches
 
     patches.install()
+
+
+def _install_in_backend() -> None:
+    if not config.OFF:
+        from repro_keras._src import patches
+
+        patches.install_in_backend()
 
 
 class _Finder:

@@ -12,12 +12,12 @@ import sys
 import threading
 from collections.abc import Callable
 
-_waiting: dict[str, Callable[[], None]] = {}
+_waiting: dict[str, list[Callable[[], None]]] = {}
 _finding = threading.local()
 
 
 def after_import(name: str, function: Callable[[], None]) -> None:
-    """Calls `function` once, right after the module `name` was imported.
+    """Calls `function` once, right after the module `name` was imported, in the order of asking.
 
     Where the module is there already, nothing is called: the caller knows best what is still
     possible then.
@@ -27,7 +27,7 @@ def after_import(name: str, function: Callable[[], None]) -> None:
         function: takes nothing; an exception of it fails the import.
     """
     if name not in sys.modules:
-        _waiting[name] = function
+        _waiting.setdefault(name, []).append(function)
         if _finder not in sys.meta_path:
             sys.meta_path.insert(0, _finder)
 
@@ -64,7 +64,8 @@ class _Loader:
         with _uncollected():
             self._loader.exec_module(module)
         random.setstate(drawn)
-        _waiting[module.__name__]()
+        for function in _waiting[module.__name__]:
+            function()
         del _waiting[module.__name__]
 
 

@@ -1,7 +1,7 @@
 """What differs between backends, behind one interface; TensorFlow is the one there is.
 
 A backend module offers what this one calls: `started`, `check_before`, `apply`, `seed`,
-`require_gpu`, `amiss` and `outside_graph`. It is loaded only when its library is.
+`session_was_made`, `INTER_OP_THREADS`, `drawn`, `require_gpu`, `amiss` and `outside_graph`. It is loaded only when its library is.
 """
 
 import importlib
@@ -35,6 +35,16 @@ def check_before(config: "ReproConfig") -> None:
 def apply(config: "ReproConfig") -> None:
     """Sizes the thread pools, hides devices and makes operations deterministic."""
     _backend().apply(config)
+
+
+def session_was_made() -> None:
+    """A session of TensorFlow 1 was made: the thread pools are started."""
+    _backend().session_was_made()
+
+
+def inter_op_threads() -> int:
+    """How many operations may run at once."""
+    return _backend().INTER_OP_THREADS
 
 
 def seed(number: int) -> None:

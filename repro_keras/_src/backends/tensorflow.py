@@ -1,8 +1,10 @@
 """TensorFlow: thread pools, devices, deterministic operations, and its global seed."""
 
+import gc
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
+from tensorflow.python.client import session
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config as framework_config
 from tensorflow.python.util import _pywrap_util_port
@@ -17,9 +19,17 @@ INTER_OP_THREADS = 1
 _MOVE = "Move `import repro_keras` above `import tensorflow`, to the top of the script."
 
 
+_session_made = False
+
+
 def started() -> bool:
     # The handle is made at the first op; asking the public functions would start it.
-    return context.context()._context_handle is not None  # pyright: ignore
+    return _session_made or context.context()._context_handle is not None  # pyright: ignore
+
+
+def session_was_made() -> None:
+    global _session_made
+    _session_made = True
 
 
 def onednn() -> bool:
@@ -41,12 +51,29 @@ def check_before(config: "ReproConfig") -> None:
                 "TensorFlow was started on a GPU before repro_keras was imported, and "
                 f"device='cpu' is configured. {_MOVE}"
             )
+    for threads_of_session in _sessions_before():
+        if threads_of_session != (config.threads, INTER_OP_THREADS):
+            raise StageError(
+                "A session was made before repro_keras was imported, with "
+                f"{_pool(threads_of_session[0])} intra-op and {_pool(threads_of_session[1])} "
+                f"inter-op threads; repro_keras needs {config.threads} and {INTER_OP_THREADS}, and "
+                f"the pools cannot be resized. {_MOVE}"
+            )
     if not onednn():
         raise StageError(
             "TensorFlow was imported before repro_keras, with its oneDNN operations off "
             "(TF_ENABLE_ONEDNN_OPTS=0, or its own choice for this CPU), and decides this only "
             f"once; repro_keras needs them on. {_MOVE}"
         )
+
+
+def _sessions_before() -> list[tuple[int, int]]:
+    """The thread numbers of the sessions that are there."""
+    return [
+        (found._config.intra_op_parallelism_threads, found._config.inter_op_parallelism_threads)
+        for found in gc.get_objects()
+        if isinstance(found, session.BaseSession) and hasattr(found, "_config")
+    ]
 
 
 def _pool(threads: int) -> str:

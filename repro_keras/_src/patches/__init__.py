@@ -1,6 +1,6 @@
 """The seam: the few functions of Keras that are wrapped in place, one file per subject.
 
-`install` runs right after Keras was imported, by whomever. Only here, in `_src/backends` and in
+`install_in_backend` runs right after TensorFlow was imported, `install` after Keras, by whomever. Only here, in `_src/backends` and in
 `v1` are private names of Keras and TensorFlow touched.
 """
 
@@ -44,6 +44,22 @@ def install() -> None:
     except (SeamError, ImportError) as error:
         raise SeamError(
             f"Keras {keras.__version__} is not as repro_keras knows it: {error}. {_what_to_do()}"
+        ) from error
+
+
+def install_in_backend() -> None:
+    """Puts the rows in place that need no Keras, right after the backend was imported."""
+    from repro_keras._src.patches import data_seeds, graphs, random_ops, sessions
+
+    rows = [*graphs.PATCHES, *random_ops.PATCHES, *sessions.PATCHES, *data_seeds.PIPELINES]
+    try:
+        _put_in_place(rows)
+    except (SeamError, ImportError) as error:
+        import tensorflow
+
+        raise SeamError(
+            f"TensorFlow {tensorflow.__version__} is not as repro_keras knows it: {error}. "
+            "Install a newer repro_keras, or an older TensorFlow."
         ) from error
 
 

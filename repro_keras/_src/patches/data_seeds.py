@@ -4,11 +4,13 @@ import functools
 import inspect
 
 from repro_keras._src import seeding
+from repro_keras._src.patches import graphs
 from repro_keras._src.patches.patch import Patch
 
 
 def _next_seed() -> int:
-    frame = seeding.current_frame()
+    graph = graphs.graph_made_by_hand()
+    frame = seeding.current_frame() if graph is None else graphs.frame_of(graph)
     return frame.seed(frame.take("#data"))
 
 
@@ -37,27 +39,28 @@ def _seed_shuffled(original):
     return make
 
 
-PATCHES = (
+PIPELINES = (
     Patch(
         target="tensorflow.python.data.util.random_seed:get_seed",
         parameters=("seed",),
         make=_seed_pipelines,
         why="`shuffle` and `random` of tf.data without a seed are shifted by any op before them",
     ),
-    *(
-        Patch(
-            target=f"keras.src.utils.{module}:{function}",
-            parameters=None,  # they gain one now and then; `shuffle` and `seed` are what is used
-            make=_seed_shuffled,
-            everywhere=True,
-            why="it draws its seed from a global generator, which anything shifts",
-        )
-        for module, function in (
-            ("image_dataset_utils", "image_dataset_from_directory"),
-            ("text_dataset_utils", "text_dataset_from_directory"),
-            ("audio_dataset_utils", "audio_dataset_from_directory"),
-            ("timeseries_dataset_utils", "timeseries_dataset_from_array"),
-            ("dataset_utils", "split_dataset"),
-        )
-    ),
+)
+
+PATCHES = tuple(
+    Patch(
+        target=f"keras.src.utils.{module}:{function}",
+        parameters=None,  # they gain one now and then; `shuffle` and `seed` are what is used
+        make=_seed_shuffled,
+        everywhere=True,
+        why="it draws its seed from a global generator, which anything shifts",
+    )
+    for module, function in (
+        ("image_dataset_utils", "image_dataset_from_directory"),
+        ("text_dataset_utils", "text_dataset_from_directory"),
+        ("audio_dataset_utils", "audio_dataset_from_directory"),
+        ("timeseries_dataset_utils", "timeseries_dataset_from_array"),
+        ("dataset_utils", "split_dataset"),
+    )
 )

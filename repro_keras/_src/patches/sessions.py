@@ -1,0 +1,121 @@
+"""Sessions of TensorFlow 1: their thread pools, and the states of random ops."""
+
+import functools
+import weakref
+
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.python.eager import context
+
+from repro_keras._src import backends, config
+from repro_keras._src.errors import ConfigError, DataError
+from repro_keras._src.patches import random_ops
+from repro_keras._src.patches.patch import Patch
+
+_begun: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+"""For each session: the version of its graph, and how many of its random ops have a state."""
+
+
+def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.ConfigProto:
+    """A `ConfigProto` with what the configuration asks for where `given` leaves it open.
+
+    Raises:
+        ConfigError: where `given` asks for other threads or a GPU.
+    """
+    wanted = config.config()
+    proto = config_pb2.ConfigProto()
+    if given is not None:
+        proto.CopyFrom(given)
+    for name, threads in _threads(wanted).items():
+        if getattr(proto, name) not in (0, threads):
+            asked = f"{name}={getattr(proto, name)}"
+            fix = f"repro.configure(threads={getattr(proto, name)})" if "intra" in name else ""
+            fix = f", or call {fix} before the first session" if fix else ""
+            raise ConfigError(
+                f"The ConfigProto asks for {asked}, and repro_keras is configured for {threads}. "
+                "The bits depend on it, and TensorFlow has one pool in a process, so that it "
+                f"would pass over it in silence. Leave it out{fix}."
+            )
+        setattr(proto, name, threads)
+    if wanted.device == "cpu":
+        if proto.device_count.get("GPU", 0) > 0:
+            raise ConfigError(
+                f"The ConfigProto asks for {proto.device_count['GPU']} GPUs, and device='cpu' is "
+                "configured. Leave device_count out, or set REPRO_KERAS_DEVICE=gpu."
+            )
+        proto.device_count["GPU"] = 0
+    if wanted.guarantee == "portable":
+        # They turn x / sqrt(y) and 1 / x into approximations that differ between CPUs.
+        rewrites = proto.graph_options.rewrite_options
+        rewrites.arithmetic_optimization = rewriter_config_pb2.RewriterConfig.OFF
+        rewrites.constant_folding = rewriter_config_pb2.RewriterConfig.OFF
+    return proto
+
+
+def _threads(wanted: config.ReproConfig) -> dict[str, int]:
+    return {
+        "intra_op_parallelism_threads": wanted.threads,
+        "inter_op_parallelism_threads": backends.inter_op_threads(),
+    }
+
+
+def _configure(original):
+    @functools.wraps(original)
+    def __init__(self, target="", graph=None, config=None):
+        if config is None:
+            config = context.context().config
+        if isinstance(config, config_pb2.ConfigProto):  # TensorFlow refuses what is none
+            config = config_proto(config)
+        original(self, target, graph, config)
+        backends.session_was_made()
+
+    return __init__
+
+
+def _begin_generators(original):
+    @functools.wraps(original)
+    def _extend_graph(self):
+        original(self)
+        version, count = _begun.get(self, (0, 0))
+        if version != self.graph.version:
+            found = random_ops.generators(self.graph)
+            _begun[self] = (self.graph.version, len(found))  # first: the run comes by here
+            if found[count:]:
+                self.run([generator.begin for generator in found[count:]])
+
+    return _extend_graph
+
+
+def _refuse_queues(original):
+    @functools.wraps(original)
+    def __init__(self, *args, **kwargs):
+        raise DataError(
+            "A QueueRunner fills a queue from threads, whose order is another in each run, so that "
+            "tf.train.batch, shuffle_batch, string_input_producer and the like cannot be "
+            "reproduced. Make the input with tf.data: "
+            "v1.data.Dataset.from_tensor_slices(…).shuffle(…).batch(…), "
+            "v1.data.make_initializable_iterator(dataset).get_next()."
+        )
+
+    return __init__
+
+
+PATCHES = (
+    Patch(
+        target="tensorflow.python.client.session:BaseSession.__init__",
+        parameters=("self", "target", "graph", "config"),
+        make=_configure,
+        why="a session takes all cores, and passes over another number of threads in silence",
+    ),
+    Patch(
+        target="tensorflow.python.client.session:BaseSession._extend_graph",
+        parameters=("self",),
+        make=_begin_generators,
+        why="gives random ops the state that they begin with, before a session's next run",
+    ),
+    Patch(
+        target="tensorflow.python.training.queue_runner_impl:QueueRunner.__init__",
+        parameters=None,  # it is refused with any
+        make=_refuse_queues,
+        why="threads fill a queue in another order in each run",
+    ),
+)

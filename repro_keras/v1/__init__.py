@@ -1,0 +1,51 @@
+"""TensorFlow 1, with results that come out the same again.
+
+```python
+import repro_keras.v1 as tf  # was: import tensorflow as tf
+```
+
+Every name of `tensorflow.compat.v1` is here, as the same object, and so is `tf.layers`, which
+TensorFlow took away. Graphs, variables and random ops are seeded by their names, whoever makes
+them; sessions have the configured thread pool. What is ours beyond that: `session`,
+`config_proto` and `set_session`.
+
+Importing this module makes graphs the default, as they were in TensorFlow 1. Where TensorFlow
+already runs eagerly it leaves that as it is: then build graphs inside
+`with tf.Graph().as_default():`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import tensorflow.compat.v1 as _tf
+
+from repro_keras._src import backends as _backends
+from repro_keras._src import config as _config
+
+if not _backends.started() and not _config.OFF:
+    _tf.disable_eager_execution()
+
+from repro_keras.v1.sessions import config_proto as config_proto  # noqa: E402
+from repro_keras.v1.sessions import session as session  # noqa: E402
+from repro_keras.v1.sessions import set_session as set_session  # noqa: E402
+
+get_variable = _tf.get_variable
+variable_scope = _tf.variable_scope
+
+if TYPE_CHECKING:
+    from repro_keras.v1 import layers as layers
+
+    def __getattr__(name: str) -> Any: ...
+else:
+
+    def __getattr__(name: str):
+        if name in ("layers", "keras"):
+            return importlib.import_module(f"{__name__}.{name}")
+        try:
+            return getattr(_tf, name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__():
+    return sorted({*globals(), *dir(_tf)})
