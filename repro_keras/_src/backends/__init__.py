@@ -1,7 +1,8 @@
 """What differs between backends, behind one interface; TensorFlow is the one there is.
 
-A backend module offers what this one calls: `started`, `check_before`, `apply`, `seed`,
-`session_was_made`, `INTER_OP_THREADS`, `drawn`, `require_gpu`, `amiss` and `outside_graph`. It is loaded only when its library is.
+A backend module offers what this one calls: `INTER_OP_THREADS`, `started`, `session_was_made`,
+`check_before`, `apply`, `seed`, `drawn`, `require_gpu`, `amiss` and `outside_graph`. It is loaded
+only when its library is.
 """
 
 import importlib

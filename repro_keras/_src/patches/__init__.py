@@ -1,7 +1,7 @@
 """The seam: the few functions of Keras that are wrapped in place, one file per subject.
 
-`install_in_backend` runs right after TensorFlow was imported, `install` after Keras, by whomever. Only here, in `_src/backends` and in
-`v1` are private names of Keras and TensorFlow touched.
+`install_in_backend` runs right after TensorFlow was imported, `install` after Keras, by whomever.
+Only here, in `_src/backends` and in `v1` are private names of Keras and TensorFlow touched.
 """
 
 import os

@@ -15,7 +15,6 @@ from tensorflow.python.ops import (
     array_ops,
     control_flow_v2_func_graphs,
     gen_array_ops,
-    gen_random_ops,
     gen_resource_variable_ops,
     gen_stateful_random_ops,
     gen_stateless_random_ops,
