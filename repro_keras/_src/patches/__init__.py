@@ -49,9 +49,17 @@ def install() -> None:
 
 def install_in_backend() -> None:
     """Puts the rows in place that need no Keras, right after the backend was imported."""
-    from repro_keras._src.patches import data_seeds, graphs, random_ops, sessions
+    from repro_keras._src.patches import data_seeds, graphs, random_ops, session_steps, sessions
+    from repro_keras._src.runs import recorder
 
-    rows = [*graphs.PATCHES, *random_ops.PATCHES, *sessions.PATCHES, *data_seeds.PIPELINES]
+    recorder.when_started(session_steps.begin)
+    rows = [
+        *graphs.PATCHES,
+        *random_ops.PATCHES,
+        *sessions.PATCHES,
+        *session_steps.PATCHES,
+        *data_seeds.PIPELINES,
+    ]
     try:
         _put_in_place(rows)
     except (SeamError, ImportError) as error:

@@ -47,6 +47,7 @@ class Recorder:
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
+        self.endings: list[Callable[[], dict[str, str]]] = []  # the seam's: digests at the end
         self._journal = Journal(folder)
         self._project = project.Project(root)
         self._began = time.time_ns()
@@ -164,9 +165,16 @@ class Recorder:
         layers = _layers(self._fits[-1]["object"])
         self._journal.write("epoch", epoch=int(epoch), metrics=metrics, layers=layers)
 
-    @property
-    def in_fit(self) -> bool:
-        return bool(self._fits)
+    # Sessions of TensorFlow 1
+
+    def session(self, name: str, initial: dict[str, str]) -> None:
+        """A session is about to make its first step, with the digests of its variables."""
+        self._journal.write("model", name=name, type="Session", initial=initial)
+
+    def saved(self, variables: dict[str, str]) -> None:
+        """Variables were saved: a part of the trail ends, with their digests."""
+        self._settle()
+        self._journal.write("epoch", epoch=None, metrics={}, layers=variables)
 
     # Data
 
@@ -240,6 +248,8 @@ class Recorder:
                 number = _index(self._optimizers, kept)
                 if getattr(kept, "built", True):
                     outcomes[f"optimizer/{number}"] = _hex_digest(kept)
+        for ending in self.endings:
+            outcomes.update(ending())
         outcomes["generators"] = _hex_digest(self._generators())
         self._done = True
         modules = project.local_modules(self._project)
