@@ -53,6 +53,10 @@ class RecordError(_FileError, ValueError):
     """A record of a run cannot be read, was changed, or is not one that this version knows."""
 
 
+class StateError(ReproError, RuntimeError):
+    """Training cannot be resumed, or could not be resumed exactly."""
+
+
 class RunError(ReproError, RuntimeError):
     """A run cannot be started, recorded or repeated."""
 

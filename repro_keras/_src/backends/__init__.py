@@ -1,7 +1,8 @@
 """What differs between backends, behind one interface; TensorFlow is the one there is.
 
 A backend module offers what this one calls: `started`, `check_before`, `apply`, `seed`,
-`require_gpu`, `amiss` and `outside_graph`. It is loaded only when its library is.
+`drawn`, `draws`, `set_draws`, `require_gpu`, `amiss` and `outside_graph`. It is loaded only when
+its library is.
 """
 
 import importlib
@@ -45,6 +46,16 @@ def seed(number: int) -> None:
 def drawn() -> object:
     """The state of what the library draws from by itself: equal where nothing was drawn."""
     return _backend().drawn()
+
+
+def draws() -> object:
+    """The states of all generators of the library, as numbers and arrays."""
+    return _backend().draws()
+
+
+def set_draws(states) -> None:
+    """Puts back what `draws` returned."""
+    _backend().set_draws(states)
 
 
 def require_gpu(config: "ReproConfig") -> None:
