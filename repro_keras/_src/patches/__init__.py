@@ -82,6 +82,8 @@ def _rows() -> list:
         generators,
         names,
         order,
+        positions,
+        resume,
         session,
         steps,
         tf_names,
@@ -104,6 +106,8 @@ def _rows() -> list:
         *export.PATCHES,
         *fits.PATCHES,
         *steps.PATCHES,
+        *positions.PATCHES,
+        *resume.PATCHES,
         *tf_names.patches(),
     ]
 

@@ -53,6 +53,7 @@ class Recorder:
         self._began = time.time_ns()
         self._rows: list[tuple[float | None, float, int, int]] = []
         self._lost = 0
+        self._steps = 0
         self._fits: list[dict] = []
         self._fit_count = 0
         self._calls: dict[str, int] = {}
@@ -85,6 +86,7 @@ class Recorder:
             lost, self._lost = self._lost, 0
             if not rows and not lost:
                 return
+            self._steps += len(rows) + lost
             self._journal.write(
                 "rows",
                 loss=[None if loss is None else loss.hex() for loss, *_ in rows],
@@ -93,6 +95,17 @@ class Recorder:
                 optimizer=[number for *_, number in rows],
                 **({"lost": lost} if lost else {}),
             )
+
+    def position(self) -> int:
+        """How many steps are in the journal; those that were made are."""
+        self._settle()
+        return self._steps
+
+    def resumed(self, steps: int) -> None:
+        """Training goes on after so many steps, which another run has recorded."""
+        self._settle()
+        self._steps = steps
+        self._journal.write("resumed", steps=steps)
 
     def _settle(self) -> None:
         self.drain()
