@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import weakref
 
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
@@ -64,6 +65,7 @@ def _threads(wanted: config.ReproConfig) -> dict[str, int]:
 def _configure(original):
     @functools.wraps(original)
     def __init__(self, target="", graph=None, config=None):
+        self._session, self._closed = None, True  # for `__del__`, where an error comes below
         if config is None:
             config = context.context().config
         if isinstance(config, config_pb2.ConfigProto):  # TensorFlow refuses what is none
@@ -102,6 +104,18 @@ def _refuse_queues(original):
     return __init__
 
 
+def _name_relatively(original):
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def update_checkpoint_state_internal(*args, **kwargs):
+        given = signature.bind(*args, **kwargs)
+        given.arguments["save_relative_paths"] = True
+        return original(*given.args, **given.kwargs)
+
+    return update_checkpoint_state_internal
+
+
 def innermost(session) -> BaseSession:
     """The session inside a `MonitoredSession`, whose own runs call its hooks."""
     inner = getattr(session, "_tf_sess", None)
@@ -119,7 +133,7 @@ def values(session: BaseSession) -> dict[str, object]:
     """The values of those variables of a session that have one, as arrays."""
     wanted = variables(session.graph)
     try:
-        return session.run(wanted)
+        return session.run(wanted) if wanted else {}
     except errors.FailedPreconditionError:
         found = {}
         for name, variable in wanted.items():
@@ -146,5 +160,13 @@ PATCHES = (
         parameters=None,  # it is refused with any
         make=_refuse_queues,
         why="threads fill a queue in another order in each run",
+    ),
+    Patch(
+        target=(
+            "tensorflow.python.checkpoint.checkpoint_management:update_checkpoint_state_internal"
+        ),
+        parameters=None,  # one is looked up in the signature
+        make=_name_relatively,
+        why="the file `checkpoint` names checkpoints by the folder that a run was in",
     ),
 )
