@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 import tensorflow.compat.v1 as _tf
 
 from repro_keras._src import backends as _backends
-from repro_keras._src import config as _config
 
-if not _backends.started() and not _config.OFF:
+if not _backends.started():
     _tf.disable_eager_execution()
 
 from repro_keras.v1.recording import record as record

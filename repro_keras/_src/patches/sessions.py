@@ -29,6 +29,8 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
     proto = config_pb2.ConfigProto()
     if given is not None:
         proto.CopyFrom(given)
+    if config.OFF:
+        return proto
     for name, threads in _threads(wanted).items():
         if getattr(proto, name) not in (0, threads):
             asked = f"{name}={getattr(proto, name)}"
