@@ -17,7 +17,7 @@ already runs eagerly it leaves that as it is: then build graphs inside
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import tensorflow.compat.v1 as _tf
+import tensorflow.compat.v1 as _tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src import backends as _backends
 

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import weakref
+from typing import Any
 
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tensorflow.python.client.session import BaseSession
@@ -124,14 +125,14 @@ def innermost(session) -> BaseSession:
     return session if inner is None else inner()
 
 
-def variables(graph: ops.Graph) -> dict[str, object]:
+def variables(graph: ops.Graph) -> dict[str, Any]:
     """The variables of a graph, the local ones too, by their names, sorted."""
     keys = (ops.GraphKeys.GLOBAL_VARIABLES, ops.GraphKeys.LOCAL_VARIABLES)
     found = {v.op.name: v for key in keys for v in graph.get_collection(key)}
     return dict(sorted(found.items()))
 
 
-def values(session: BaseSession) -> dict[str, object]:
+def values(session: BaseSession) -> dict[str, Any]:
     """The values of those variables of a session that have one, as arrays."""
     wanted = variables(session.graph)
     try:

@@ -2,7 +2,7 @@
 
 import operator
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src.errors import ConfigError
 

@@ -10,7 +10,7 @@ import re
 import weakref
 from typing import Any
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src.errors import ConfigError
 from repro_keras.v1.layers import arguments

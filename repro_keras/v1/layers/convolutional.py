@@ -6,7 +6,7 @@ inputs with the channels first are transposed before and after.
 
 import inspect
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src.errors import ConfigError
 from repro_keras.v1.layers import arguments

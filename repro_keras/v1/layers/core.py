@@ -1,6 +1,6 @@
 """Dense, Dropout and Flatten."""
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src.errors import ConfigError
 from repro_keras.v1.layers import arguments

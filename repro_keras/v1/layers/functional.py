@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras.v1.layers.base import Layer, kind_of
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 
 @dataclasses.dataclass

@@ -1,6 +1,6 @@
 """Transposed convolutions: from what a convolution makes to the shape it came from."""
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras.v1.layers.arguments import ZEROS
 from repro_keras.v1.layers.convolutional import ConvLayer
