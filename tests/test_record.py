@@ -133,12 +133,41 @@ def test_a_changed_record_is_refused(written, old, new, says):
     assert "record.json" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (f'"{(0.125).hex()}"', '"zz"', "matching regex"),
+        (f'"{(0.125).hex()}"', '"0x1.0p+9999"', "matching regex"),
+        (f'"{"0" * 16}"', '"0"', "matching regex"),
+        (f'"{(0.125).hex()}", ', "", "the columns of `steps` have [1, 2, 2] entries"),
+        ('"sha256": "c', '"sha512": "c', "the subject 'trail' has no `sha256`"),
+        ('"model/0/weights"', '"file/../a"', "the path '../a' should be relative"),
+        ('"target": "train.py"', '"target": "/train.py"', "the path '/train.py' should be"),
+        ('"train.py"', '"train.py", "folder": "a/../../b"', "the path 'a/../../b' should be"),
+        ('"trail": [', '"unseen": [""], "trail": [', "the path '' should be relative"),
+    ],
+)
+def test_a_record_of_another_form_is_refused(written, old, new, says):
+    change(written, old.replace(", ", ","), new.replace(", ", ","))
+    with pytest.raises(RecordError) as error:
+        record.read(written)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 5e-324, 1.7e308, -1.5, float("inf"), float("nan")])
+def test_every_float_is_a_hex(value):
+    assert msgspec.convert(value.hex(), record.Hex) == value.hex()
+
+
 def test_what_is_no_record_is_refused(tmp_path, written):
     content = written.read_bytes()
     written.write_bytes(content[:-50])
     with pytest.raises(RecordError, match="cut off"):
         record.read(written)
     written.write_bytes(b"\x80\x81")
+    with pytest.raises(RecordError, match="should be the record of a run"):
+        record.read(written)
+    written.write_text("[" * 200_000)
     with pytest.raises(RecordError, match="should be the record of a run"):
         record.read(written)
     written.write_text("[1]")
