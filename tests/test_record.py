@@ -11,7 +11,7 @@ from fresh import ROOT, error_of
 
 from repro_keras._src import project, record, verify
 from repro_keras._src.errors import RecordError, RunError, SaveError
-from repro_keras._src.runs import journal, store
+from repro_keras._src.runs import checks, journal, launch, store
 
 EXAMPLES = sorted((ROOT / "examples" / "records").glob("*.json"))
 
@@ -289,6 +289,52 @@ def test_an_interrupted_run_is_compared_as_far_as_it_came():
     found = verify.compare(statement(cut, status="killed"), statement(TRAIL))
     assert found.same is False
     assert "step 1 (step 3 of the run)" in found.difference.where
+
+
+def test_of_a_killed_run_only_what_is_on_the_record_is_compared():
+    file = record.File(path="helper.py", sha256="a" * 64, size=1)
+    more = {
+        "code": record.Code(kind="script", target="train.py", files=[file]),
+        "data": [record.Data(call="evaluate 0", argument="x", type="ndarray", digest="c" * 64)],
+        "models": [
+            record.Model(name="net", type="Sequential", initial={"net/d": "b" * 64}),
+            record.Model(name="other", type="Sequential", initial={"other/d": "b" * 64}),
+        ],
+        "configuration": {"seed": 1, "guarantee": "machine"},  # the script sets it after that
+    }
+    whole = statement(TRAIL, **more)
+    cut = statement(TRAIL[:1], status="killed")
+    found = verify.compare(cut, whole)
+    assert found.same is None
+    assert found.difference is None
+    decided = {row.what: row.same for row in found.rows if row.judged}
+    assert decided.pop("outcome") is None
+    assert set(decided.values()) == {True}
+    cut.predicate.data.append(msgspec.structs.replace(more["data"][0], digest="d" * 64))
+    assert verify.compare(cut, whole).same is False
+    # Where both were cut off, what both have.
+    longer = statement(TRAIL, status="killed")
+    for one, other in ((cut, longer), (longer, statement(TRAIL[:1], status="killed"))):
+        assert verify.compare(one, other).same is None
+    # A run that ended before the killed one had come as far is another one.
+    assert verify.compare(longer, statement(TRAIL[:1])).same is False
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"status": "killed"}, "this run was killed (SIGKILL)"),
+        ({"cut_off": True}, "as the disk was full"),
+        ({"status": "failed", "error": "MemoryError"}, "too little memory"),
+    ],
+)
+def test_a_verification_that_was_cut_off_is_not_compared(facts, says, tmp_path):
+    cut = statement(TRAIL, **facts)
+    with pytest.raises(RunError) as error:
+        checks.after(statement(TRAIL), launch.Finished(tmp_path, cut, -9))
+    assert says in str(error.value)
+    if "cut_off" not in facts:
+        checks.after(cut, launch.Finished(tmp_path, cut, -9))
 
 
 def test_a_crash_is_repeated_or_it_is_not():

@@ -65,5 +65,13 @@ class RunError(ReproError, RuntimeError):
     """A run cannot be started, recorded or repeated."""
 
 
+class NotCoveredError(RunError):
+    """The guarantee does not cover this machine or software; `reasons` says what is another."""
+
+    def __init__(self, message: str, reasons: list[str]):
+        super().__init__(message)
+        self.reasons = reasons
+
+
 class ReproWarning(UserWarning):
     """Something that makes results less repeatable than they could be."""

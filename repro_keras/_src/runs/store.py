@@ -85,9 +85,10 @@ def say(folder: Path, **facts) -> None:
 
 def about(folder: Path) -> dict:
     try:
-        return json.loads((folder / ABOUT).read_text())
-    except (OSError, ValueError):
+        found = json.loads((folder / ABOUT).read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def every(project: Project) -> list[Listed]:
@@ -146,8 +147,17 @@ def find(project: Project, wanted: str | None) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Removes a run; what its copy of the project links to stays."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Removes a run; what its copy of the project links to stays.
+
+    Raises:
+        RunError: where that cannot be.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return  # somebody else has removed it
+    except OSError as error:
+        raise RunError(f"{folder} could not be removed: {error}") from None
 
 
 def size(folder: Path) -> int:
