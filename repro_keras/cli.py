@@ -22,7 +22,7 @@ from rich.table import Table
 from repro_keras._src import project, record, verify
 from repro_keras._src.digest import digest
 from repro_keras._src.errors import ReproError, RunError
-from repro_keras._src.runs import checks, launch, removal, store, terminal
+from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
 from repro_keras._src.version import __version__
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
@@ -173,6 +173,13 @@ def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in names if name.startswith(incomplete)]
 
 
+def _here() -> project.Project:
+    """The project of the working directory; runs that were cut off there get their records."""
+    found = project.find(Path.cwd())
+    orphans.recover(found)
+    return found
+
+
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -210,7 +217,9 @@ def run_command(
         found = {"id": folder.name, "record": place, "status": run.status, "steps": steps}
         click.echo(json.dumps({**found, "exit_code": finished.exit_code}))
     else:
-        what = "" if run.status == "finished" else f" ({run.status})"
+        said = [run.status] * (run.status != "finished")
+        said += ["cut off, as the disk was full"] * run.cut_off
+        what = f" ({', '.join(said)})" if said else ""
         click.echo(f"repro-keras: recorded {steps} steps{what} in {place}", err=True)
     code = finished.exit_code
     sys.exit(128 - code if code < 0 else code)
@@ -230,7 +239,7 @@ def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json:
     versions are others (--allow goes on), or something is missing.
     """
     with _told_as_json(as_json):
-        path = store.find(project.find(Path.cwd()), run)
+        path = store.find(_here(), run)
         statement = record.read(path)
         home = verify.home_of(path, statement)
         reasons = checks.before(home, statement, allow)
@@ -315,7 +324,7 @@ def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) ->
 @_AS_JSON
 def ls_command(as_json: bool) -> None:
     """List the runs of this project, the oldest first."""
-    found = [_summary(run) for run in store.every(project.find(Path.cwd()))]
+    found = [_summary(run) for run in store.every(_here())]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -363,7 +372,7 @@ def show_command(run: str | None, as_json: bool) -> None:
 
     RUN is a run's id, or the file of a record; without it, the latest run.
     """
-    path = store.find(project.find(Path.cwd()), run)
+    path = store.find(_here(), run)
     statement = record.read(path)
     if as_json:
         click.echo(path.read_text(encoding="utf-8"), nl=False)
@@ -429,7 +438,7 @@ def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
     """
     if keep < 0:
         raise click.UsageError(f"--keep must be 0 or more. Received: {keep}")
-    every = [run for run in store.every(project.find(Path.cwd())) if not run.is_running]
+    every = [run for run in store.every(_here()) if not run.is_running]
     gone = removal.old(every, keep)
     names, failed = [os.path.relpath(folder) for folder in gone], []
     freed = sum(map(store.size, gone))

@@ -355,14 +355,24 @@ def test_a_project_is_found_by_its_marks(tmp_path, monkeypatch):
     assert project.find(tmp_path / "a" / "b").root == tmp_path / "a" / "b"
 
 
-def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path):
+def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "_LARGE", 15)
+    monkeypatch.setattr(project, "_cloned", lambda *_: False)
     root, copy = tmp_path / "root", tmp_path / "copy"
     for name in ("train.py", "data/x.csv", "data/big.bin", "other/y.txt", "out/model.keras"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
+    (root / "data" / "big.bin").write_text("more than 15 bytes")
     (root / ".repro").mkdir()
+    (root / ".cache").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.txt").write_text("a")
+    (root / "linked").symlink_to(outside)
+    (root / "latest").symlink_to("other")
+    (root / "loop").symlink_to("..")
     home = project.Project(root)
-    home.copy_to(copy, ["train.py", "data/x.csv"], ["out/model.keras", "new/plot.png"])
+    links = home.copy_to(copy, ["train.py", "data/x.csv"], ["out/model.keras", "new/plot.png"])
     assert (copy / "train.py").read_text() == "train.py"
     assert not (copy / "train.py").is_symlink()
     assert not (copy / "data" / "x.csv").is_symlink()
@@ -372,6 +382,22 @@ def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path):
     (copy / "out" / "model.keras").write_text("new")
     assert (root / "out" / "model.keras").read_text() == "out/model.keras"
     assert not (copy / ".repro").exists()
+    # Nothing that is written, made or removed there changes the project or what it links to.
+    assert (copy / "latest").resolve() == copy / "other"
+    assert not (copy / "linked").is_symlink()
+    assert not (copy / ".cache").is_symlink()
+    assert list(links) == [root / "data" / "big.bin"]
+    assert project.changed(links) == []
+    project.Project(copy).own(str(copy / "data" / "big.bin"))
+    (copy / "data" / "big.bin").write_text("new")
+    assert project.changed(links) == []
+    (root / "data" / "big.bin").write_text("new")
+    assert project.changed(links) == [str(root / "data" / "big.bin")]
+    for path in copy.rglob("*"):
+        if path.is_file() and path.name != "big.bin":
+            path.write_text("new")
+    assert (outside / "a.txt").read_text() == "a"
+    assert (root / "train.py").read_text() == "train.py"
 
 
 def test_a_project_of_too_many_files_is_refused(tmp_path, monkeypatch):

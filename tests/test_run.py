@@ -403,7 +403,7 @@ def test_modules_notebooks_and_scripts_that_record_themselves(tmp_path):
     assert shell("verify", "--yes", cwd=folder).returncode == 0
     (folder / "bad.ipynb").write_text("{}")
     result = shell("run", "bad.ipynb", cwd=folder)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "should be a Jupyter notebook" in result.stderr
 
     own = SCRIPT.replace("verbose=0,", "verbose=0, callbacks=[repro.Record()],")

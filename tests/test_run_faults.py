@@ -12,7 +12,8 @@ from fresh import environment
 from test_cli import COMMAND
 from test_run import records, shell
 
-from repro_keras._src import machine, record
+from repro_keras._src import machine, project, record
+from repro_keras._src.runs import store
 
 
 @pytest.fixture
@@ -240,3 +241,239 @@ def test_a_full_disk_is_one_line(folder, monkeypatch):
     result = CliRunner().invoke(main, ["run", "a.py"])
     assert result.exit_code == 2
     assert result.stderr == "repro-keras: [Errno 28] No space left on device\n"
+
+
+CUT = """
+import os, sys
+import repro_keras.repro  # the recorder's process
+from repro_keras._src.runs import journal
+write = os.write
+def full(descriptor, content):
+    if b'"wrote"' in content or {end} and b'"finish"' in content:
+        raise OSError(28, "No space left on device")
+    return write(descriptor, content)
+os.write = full
+open("out.txt", "w").write("1")
+"""
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_run_whose_disk_was_full_is_recorded_as_cut_off(folder, end):
+    run = ran(folder, CUT.format(end=end)).predicate
+    assert (run.status, run.exit_code, run.cut_off) == ("finished", 0, True)
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 2
+    assert "as the disk was full" in result.stderr
+
+
+# Runs that are killed
+
+LONG = """
+import os, time
+import numpy as np
+import repro_keras as keras
+import part
+v = keras.Variable(1.0)
+optimizer = keras.optimizers.SGD()
+for _ in range(4):
+    optimizer.apply([np.float32(1)], [v])
+{then}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["_exit", "SIGTERM", "SIGHUP", "SIGKILL of both"])
+def test_a_killed_run_has_its_code_its_software_and_its_steps(folder, how):
+    (folder / "part.py").write_text("x = 1\n")
+    then = (
+        "time.sleep(0.8); os._exit(0)" if how == "_exit" else "time.sleep(0.8); print(1, flush=1)"
+    )
+    (folder / "a.py").write_text(LONG.format(then=then + "; time.sleep(60)"))
+    process = started("run", "a.py", cwd=folder)
+    if how != "_exit":
+        assert process.stdout.readline() == "1\n"
+    if how == "SIGKILL of both":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif how != "_exit":
+        process.send_signal(getattr(signal, how))
+    process.communicate(timeout=60)
+    if how == "SIGKILL of both":
+        assert records(folder) == []
+        (listed,) = json.loads(shell("ls", "--json", cwd=folder).stdout)
+        assert (listed["status"], listed["steps"]) == ("killed", 4)
+    run = record.read(records(folder)[-1]).predicate
+    assert run.status == "killed"
+    assert [file.path for file in run.code.files] == ["a.py", "part.py"]
+    assert {"keras", "tensorflow", "numpy"} < set(run.software.loaded)
+    assert [len(segment.steps.loss) for segment in run.trail] == [4]
+
+
+def test_an_interrupt_of_the_command_alone_is_passed_on_once(folder):
+    text = (
+        "import time\ntry:\n  print(1, flush=True)\n  time.sleep(60)\n"
+        "except KeyboardInterrupt:\n  time.sleep(1)\n  open('cleaned.txt', 'w')\n  raise\n"
+    )
+    (folder / "a.py").write_text(text)
+    for number, kill in enumerate((os.kill, os.killpg)):
+        (folder / "cleaned.txt").unlink(missing_ok=True)
+        process = started("run", "a.py", cwd=folder)
+        assert process.stdout.readline() == "1\n"
+        kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert (folder / "cleaned.txt").exists()  # one interrupt, not two
+        assert len(records(folder)) == number + 1
+        assert record.read(records(folder)[-1]).predicate.status == "interrupted"
+
+
+def test_an_interrupt_before_the_script_begins_is_an_interrupt(folder):
+    (folder / "a.py").write_text("print(1)")
+    process = started("run", "a.py", cwd=folder)
+    time.sleep(0.9)  # somewhere in the imports, of the command or of its child
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT, 0)
+    assert "child.py" not in errors
+
+
+def test_a_run_is_not_taken_for_a_later_process_of_its_number(folder):
+    from repro_keras._src.runs import process
+
+    own = process.identity(os.getpid())
+    assert process.is_alive(os.getpid(), own)
+    assert process.is_alive(os.getpid(), None)
+    assert not process.is_alive(os.getpid(), "another boot 1")
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert not process.is_alive(child.pid, None)
+
+
+def test_a_child_that_a_script_forks_does_not_end_its_record(folder):
+    text = (
+        "import os, sys\nif os.fork() == 0:\n  sys.exit(3)\n"
+        "os.wait()\nopen('x.txt', 'w').write('1')\n"
+    )
+    statement = ran(folder, text)
+    assert (statement.predicate.status, statement.predicate.exit_code) == ("finished", 0)
+    assert "file/x.txt" in record.subjects(statement)
+
+
+# Files
+
+
+def test_verify_writes_nothing_into_the_project(folder):
+    text = (
+        "import pathlib\nfor name in ('logs/t.txt', '.cache/c.txt', 'out/a.txt'):\n"
+        "  path = pathlib.Path(name)\n  path.parent.mkdir(exist_ok=True)\n"
+        "  path.write_text('again' if 'runs' in path.resolve().parts else 'first')\n"
+        "  for old in path.parent.glob('old*'):\n    old.unlink()\n"
+    )
+    statement = ran(folder, text, "--ignore=logs/*", "--ignore=out/*")
+    assert statement.predicate.unchecked == ["logs/t.txt", "out/a.txt"]
+    for name in ("logs", ".cache", "out"):
+        (folder / name / "old.txt").write_text("old")
+    paths = [p for p in folder.rglob("*") if p.is_file() and ".repro" not in p.parts]
+    before = {path: path.read_bytes() for path in paths}
+    assert shell("verify", "--yes", "--keep", cwd=folder).returncode == 0
+    assert {path: path.read_bytes() for path in paths} == before
+    copy = records(folder)[-1].parent / store.COPY
+    assert (copy / "logs" / "t.txt").read_text() == "again"
+    assert not (copy / "logs" / "old.txt").exists()
+
+
+def test_a_large_file_is_not_written_through_its_link(folder):
+    (folder / "big.bin").write_bytes(b"\0" * 65 * 2**20)
+    text = "with open('big.bin', 'r+b') as file:\n  file.seek(5)\n  file.write(b'1')\n"
+    (folder / "a.py").write_text(text)
+    before = ran(folder, text).predicate.read[0]
+    assert (before.path, before.size) == ("big.bin", 65 * 2**20)
+    # The run began with another file.
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 2
+    assert "the run began with another big.bin" in result.stderr
+    (folder / "big.bin").write_bytes(b"\0" * 65 * 2**20)
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 0, result.stdout
+    assert set((folder / "big.bin").read_bytes()[:9]) == {0}
+
+
+def test_what_a_run_appends_to_is_data(folder):
+    text = "with open('res.csv', 'a') as file:\n  file.write('1\\n')\n"
+    assert ran(folder, text).predicate.read == []  # it was not there
+    assert shell("verify", "--yes", cwd=folder).returncode == 0
+    (read,) = ran(folder, text).predicate.read
+    assert (read.path, read.size) == ("res.csv", 2)
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 2
+    assert "the run began with another res.csv" in result.stderr
+    (folder / "res.csv").write_text("1\n")
+    assert shell("verify", "--yes", cwd=folder).returncode == 0
+
+
+def test_files_of_others_are_not_the_runs(folder):
+    text = "import time\nopen('{0}.txt', 'w').write('1')\nprint(1, flush=True)\ntime.sleep({1})\n"
+    (folder / "slow.py").write_text(text.format("slow", 4))
+    slow = project.sha256(folder / "slow.py")
+    (folder / "a.py").write_text(text.format("quick", 0))
+    process = started("run", "slow.py", cwd=folder)
+    assert process.stdout.readline() == "1\n"
+    (folder / "slow.py").write_text("# edited meanwhile")
+    assert shell("run", "a.py", cwd=folder).returncode == 0
+    statement = record.read(records(folder)[-1])
+    assert record.files(statement) == ["quick.txt"]
+    (folder / "notes.txt").write_text("by hand, meanwhile")
+    process.communicate(timeout=60)
+    statement = record.read(records(folder)[-1])
+    assert [file.sha256 for file in statement.predicate.code.files] == [slow]
+    (folder / "slow.py").write_text(text.format("slow", 4))
+    assert record.files(statement) == ["notes.txt", "slow.txt"]
+    assert statement.predicate.unseen == ["notes.txt"]
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 2, result.stdout  # whose it was is not known
+    assert "notes.txt" in result.stdout
+
+
+# Other things
+
+
+def test_a_script_that_reads_its_input_cannot_be_run_again(folder):
+    (folder / "a.py").write_text("import sys\nprint(sys.stdin.readline() + input())")
+    result = subprocess.run(
+        [COMMAND, "run", "a.py"],
+        cwd=folder,
+        env=environment(),
+        input="one\ntwo\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == "one\ntwo\n"
+    assert record.read(records(folder)[-1]).predicate.read_input
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 2
+    assert "the run read its standard input" in result.stderr
+    assert not ran(folder, "import sys\nprint(sys.stdin.read())").predicate.read_input
+
+
+def test_a_syntax_error_looks_as_python_shows_it(folder):
+    (folder / "a.py").write_text("x = 1\nx = (\n")
+    result = shell("run", "a.py", cwd=folder)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f'  File "{folder}/a.py", line 2\n')
+    assert "child.py" not in result.stderr
+
+
+def test_a_cell_that_fails_names_its_error(folder):
+    pytest.importorskip("IPython")
+    cells = [{"cell_type": "code", "source": ["1/0"], "metadata": {}}]
+    (folder / "n.ipynb").write_text(json.dumps({"nbformat": 4, "cells": cells}))
+    result = shell("run", "n.ipynb", cwd=folder)
+    assert result.returncode == 1
+    run = record.read(records(folder)[-1]).predicate
+    assert (run.status, run.error) == ("failed", "ZeroDivisionError")
+    (folder / "bad.ipynb").write_text("{}")
+    result = shell("run", "bad.ipynb", cwd=folder)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "should be a Jupyter notebook" in result.stderr
+    assert len(records(folder)) == 1

@@ -305,8 +305,7 @@ def _paths(statement: Statement) -> list[str]:
     found += [file.path for file in (*run.code.files, *run.read)]
     if run.code.kind != "module":
         found.append(run.code.target)
-    names = [subject.name for subject in statement.subject]
-    return found + [name.removeprefix("file/") for name in names if name.startswith("file/")]
+    return found + files(statement)
 
 
 def is_below(path: str) -> bool:
@@ -343,6 +342,12 @@ def name_of(segment: Segment, number: int) -> str:
 def subjects(statement: Statement) -> dict[str, str]:
     """The digests of what came out, by name."""
     return {subject.name: subject.digest["sha256"] for subject in statement.subject}
+
+
+def files(statement: Statement) -> list[str]:
+    """The files that the run wrote and whose bytes are on the record."""
+    names = [subject.name for subject in statement.subject]
+    return [name.removeprefix("file/") for name in names if name.startswith("file/")]
 
 
 def _laid_out(value: Any, indent: str = "") -> str:

@@ -165,9 +165,8 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
     run = statement.predicate
     folder = store.new(home)
     copy = folder / store.COPY
-    written = [n.removeprefix("file/") for n in record.subjects(statement) if n.startswith("file/")]
     kept = [file.path for file in (*run.code.files, *run.read)]
-    home.copy_to(copy, kept, written)
+    links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked])
     (copy / run.code.folder).mkdir(parents=True, exist_ok=True)
     original = store.about(path.parent).get("arguments")
     target = run.code.target
@@ -180,6 +179,8 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         root=str(copy),
         folder=str(copy / run.code.folder),
         ignored=run.ignored,
+        from_inside=run.from_inside,
+        is_copy=True,
     )
     environment = {
         name: value
@@ -188,9 +189,16 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
     }
     recorded = machine.environment(run.environment)  # a record may say no more than is listed
     environment.update({n: v for n, v in recorded.items() if v != machine.A_PATH})
-    return launch.run(
+    finished = launch.run(
         wanted, folder, environment=environment, quiet=True, verifies=str(os.path.abspath(path))
     )
+    changed = project.changed(links)
+    if changed:
+        raise RunError(
+            f"This run changed {_listed(changed)} in {home.root} itself: a file too large to copy, "
+            "which something else than Python opened. What came out is not compared."
+        )
+    return finished
 
 
 def compare(recorded: record.Statement, now: record.Statement) -> Verdict:
@@ -214,7 +222,7 @@ def compare(recorded: record.Statement, now: record.Statement) -> Verdict:
             "model",
         ),
         *_of_trail(then, here),
-        *_of_subjects(record.subjects(recorded), record.subjects(now), then.ended),
+        *_of_subjects(record.subjects(recorded), record.subjects(now), then),
         _of_outcome(then, here),
     ]
     return Verdict([row for row in rows if row is not None], difference)
@@ -343,9 +351,9 @@ _SUBJECTS = {
 }
 
 
-def _of_subjects(then: dict[str, str], now: dict[str, str], ended: bool) -> list[Row]:
+def _of_subjects(then: dict[str, str], now: dict[str, str], run: record.Run) -> list[Row]:
     rows = []
-    if not ended:
+    if not run.ended:
         return rows  # how far it came is told by the trail
     for what, (begin, end) in _SUBJECTS.items():
 
@@ -358,9 +366,15 @@ def _of_subjects(then: dict[str, str], now: dict[str, str], ended: bool) -> list
                 and name.startswith("file/") is (what == "files")
             }
 
-        row = _row(what, chosen(then), chosen(now), "digest")
-        if row is not None:
-            rows.append(row)
+        one, other = chosen(then), chosen(now)
+        row = _row(what, one, other, "digest")
+        if row is None:
+            continue
+        changed = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        if what == "files" and changed and not set(changed) - (set(run.unseen) - set(other)):
+            # Nobody saw the run open them: another process may have written them meanwhile.
+            row = dataclasses.replace(row, same=None)
+        rows.append(row)
     return rows
 
 

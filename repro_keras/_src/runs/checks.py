@@ -24,6 +24,19 @@ def before(home: project.Project, statement: record.Statement, allow: bool) -> l
             f"The record needs the data in {', '.join(missing)}, which is missing in {home.root}. "
             "Get it from where the record was made."
         )
+    if statement.predicate.read_input:
+        raise RunError(
+            "Whether it is the same could not be told: the run read its standard input, which a "
+            "record does not keep. Let it read a file instead, and record it again."
+        )
+    for file in _overwritten(statement):
+        if project.sha256(home.root / file.path) != file.sha256:
+            raise RunError(
+                f"Whether it is the same could not be told: the run began with another "
+                f"{file.path}, which it read or appended to, and then wrote itself. Expected "
+                f"{file.size} bytes with the SHA-256 {file.sha256[:12]}…. Put that file, as it was "
+                f"before the run, in its place in {home.root}."
+            )
     reasons = verify.not_covered(statement)
     if reasons and not allow:
         raise NotCoveredError(
@@ -32,6 +45,13 @@ def before(home: project.Project, statement: record.Statement, allow: bool) -> l
             reasons,
         )
     return reasons
+
+
+def _overwritten(statement: record.Statement) -> list[record.File]:
+    """The files that a run read or appended to, and wrote."""
+    run = statement.predicate
+    written = {*record.files(statement), *run.unchecked}
+    return [file for file in run.read if file.path in written]
 
 
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")
