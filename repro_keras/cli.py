@@ -3,9 +3,13 @@
 Exit codes are those of `diff`: 0 the same, 1 different, 2 could not tell, or trouble.
 """
 
+from repro_keras._src import quiet  # before all that takes its time
+
+# isort: split
 import contextlib
 import dataclasses
 import errno
+import io
 import json
 import os
 import re
@@ -25,6 +29,7 @@ from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
 from repro_keras._src.version import __version__
 
+quiet.over()
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 INTERRUPTED = 130
 
@@ -33,6 +38,9 @@ class _Commands(click.Group):
     """Commands whose errors are one line, with the exit code for trouble."""
 
     def invoke(self, ctx: click.Context):
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # what cannot be shown there is no trouble
         try:
             return super().invoke(ctx)
         except ReproError as error:
@@ -208,7 +216,7 @@ def run_command(
     folder; `repro-keras verify` runs it again and compares.
     """
     wanted = launch.requested(target, list(arguments), is_module=is_module, ignored=list(ignored))
-    folder = store.new(project.Project(Path(wanted.root)))
+    folder = store.new(project.find(Path.cwd()))  # where `show` and `verify` look
     finished = launch.run(wanted, folder)
     run = finished.statement.predicate
     steps = sum(len(segment.steps.loss) for segment in run.trail)

@@ -343,6 +343,35 @@ def test_a_crash_is_repeated_or_it_is_not():
     assert verify.compare(crash, statement(TRAIL)).same is False
 
 
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("/home/alice/lr=0.1/x", "{outside}/x"),
+        ("-o/home/alice/sec", "-o{outside}/sec"),
+        ("file:///home/alice/f", "file://{outside}/f"),
+        ("--f=file:///home/alice/f", "--f=file://{outside}/f"),
+        ("/project/lr=1/z", "{project}/lr=1/z"),
+        ("--o=/project/lr=1/z", "--o={project}/lr=1/z"),
+        ("a,/home/alice/b:/project/c", "a,{outside}/b:{project}/c"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("--x=1/2", "--x=1/2"),
+        ("lr=0.1", "lr=0.1"),
+        ("a/b", "a/b"),
+    ],
+)
+def test_arguments_are_recorded_without_absolute_paths(argument, said):
+    root = Path("/project")
+    assert launch._portable(argument, root) == said
+    assert "/home" not in said
+    assert launch.expanded([said], root, [argument]) == [argument]
+    if "{outside}" in said:
+        with pytest.raises(RunError, match="outside of its project"):
+            launch.expanded([said], root, None)
+
+
 # Projects and runs
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import msgspec
@@ -326,6 +327,25 @@ def test_an_interrupt_of_the_command_alone_is_passed_on_once(folder):
         assert record.read(records(folder)[-1]).predicate.status == "interrupted"
 
 
+def test_an_interrupt_while_the_command_imports_is_no_traceback(folder):
+    code = (
+        "import sys, types, os, signal\n"
+        "class Slow:\n"
+        "  def find_spec(self, name, path=None, target=None):\n"
+        "    if name == 'rich': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "import repro_keras.cli\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
+    from repro_keras import cli
+
+    assert cli.quiet is not None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_an_interrupt_before_the_script_begins_is_an_interrupt(folder):
     (folder / "a.py").write_text("print(1)")
     process = started("run", "a.py", cwd=folder)
@@ -428,7 +448,7 @@ def test_files_of_others_are_not_the_runs(folder):
     (folder / "slow.py").write_text(text.format("slow", 4))
     assert record.files(statement) == ["notes.txt", "slow.txt"]
     assert statement.predicate.unseen == ["notes.txt"]
-    result = shell("verify", "--yes", cwd=folder)
+    result = shell("verify", "--yes", records(folder)[-1], cwd=folder)
     assert result.returncode == 2, result.stdout  # whose it was is not known
     assert "notes.txt" in result.stdout
 
@@ -477,3 +497,104 @@ def test_a_cell_that_fails_names_its_error(folder):
     assert result.stderr.count("\n") == 1
     assert "should be a Jupyter notebook" in result.stderr
     assert len(records(folder)) == 1
+
+
+def test_an_ascii_terminal_shows_what_it_can(folder):
+    ran(folder, "print(1)")
+    result = shell("show", cwd=folder, PYTHONIOENCODING="ascii")
+    assert result.returncode == 0, result.stderr
+    assert "history" in result.stdout
+
+
+def test_the_record_is_where_show_looks(folder):
+    for name in ("here", "other"):
+        (folder / name / ".repro").mkdir(parents=True)
+        (folder / name / "a.py").write_text(f"print({name!r})")
+    assert shell("run", "a.py", cwd=folder / "here").returncode == 0
+    assert shell("run", "../other/a.py", cwd=folder / "here").returncode == 0
+    assert "other/a.py" in shell("show", cwd=folder / "here").stdout
+    assert shell("verify", "--yes", cwd=folder / "here").returncode == 0
+    assert len(records(folder / "here")) == 3
+
+
+# Scripts that record themselves
+
+
+def recorded_itself(folder, text, *options, code=0, name="own.py"):
+    """Runs a script of this text that makes `repro.Record()`; returns its record."""
+    (folder / name).write_text(text)
+    command = [sys.executable, *(options or [name])]
+    variables = {**environment(), "PYTHONHASHSEED": "0", "PYTHONPATH": os.environ["PYTHONPATH"]}
+    result = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    assert result.returncode == code, result.stderr
+    return record.read(records(folder)[-1])
+
+
+EARLY = """
+import sys
+import numpy as np
+import repro_keras as keras
+from repro_keras import repro
+x = np.loadtxt("d.csv")
+open("made.txt", "w").write("before it was made")
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.evaluate(x, x, verbose=0)
+record = repro.Record()
+model.fit(x, x, callbacks=[record], verbose=0)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_that_records_itself_verifies(folder):
+    (folder / "d.csv").write_text("1\n2\n3\n")
+    statement = recorded_itself(folder, EARLY)
+    run = statement.predicate
+    assert run.from_inside
+    assert ([data.call for data in run.data], run.read) == (["fit 0", "fit 0"], [])
+    assert record.files(statement) == []
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (folder / "pkg").mkdir()
+    (folder / "pkg" / "__init__.py").touch()
+    (folder / "pkg" / "part.py").touch()
+    text = EARLY.replace("import sys", "import sys\nfrom . import part")
+    run = recorded_itself(folder, text, "-m", "pkg.train", name="pkg/train.py").predicate
+    assert (run.code.kind, run.code.target) == ("module", "pkg.train")
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+ENDS = "import sys\nfrom repro_keras import repro\n{before}repro.Record()\n{end}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("1 / 0", ("failed", "ZeroDivisionError", 1)),
+        ("sys.exit(3)", ("failed", "SystemExit", 3)),
+        ("sys.exit()", ("finished", None, 0)),
+        ("try:\n  sys.exit(3)\nexcept SystemExit:\n  print('caught')", ("finished", None, 0)),
+        (
+            "def f():\n  try:\n    sys.exit(4)\n  finally:\n    pass\nf()",
+            ("failed", "SystemExit", 4),
+        ),
+    ],
+)
+def test_the_end_of_a_script_that_records_itself_is_known(folder, end, said):
+    run = recorded_itself(folder, ENDS.format(before="", end=end), code=said[2]).predicate
+    assert (run.status, run.error, run.exit_code) == said
+    result = shell("verify", "--yes", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_script_that_records_itself_and_is_killed_has_a_record(folder):
+    end = "import os\nos.kill(os.getpid(), 15)"
+    (folder / "own.py").write_text(ENDS.format(before="", end=end))
+    variables = {**environment(), "PYTHONPATH": os.environ["PYTHONPATH"]}
+    subprocess.run([sys.executable, "own.py"], cwd=folder, env=variables, check=False)
+    assert records(folder) == []
+    shell("show", cwd=folder)
+    assert record.read(records(folder)[-1]).predicate.status == "killed"

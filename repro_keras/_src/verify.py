@@ -163,7 +163,7 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         RunError: where an argument is not known any more.
     """
     run = statement.predicate
-    folder = store.new(home)
+    folder = store.new(store.owner(path) or home)
     copy = folder / store.COPY
     kept = [file.path for file in (*run.code.files, *run.read)]
     links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked])

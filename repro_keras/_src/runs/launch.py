@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from repro_keras._src import config, machine, project, record
 from repro_keras._src.digest import digest
 from repro_keras._src.errors import ReproError, RunError
@@ -123,6 +125,8 @@ def run(
         progress=progress.line,
         heard=folder / terminal.HEARD,
     )
+    if wanted.from_inside:
+        there = before.read(folder)  # where the recording began, as the child saw it
     statement = assemble(wanted, folder, there, exit_code)
     return Finished(folder, statement, exit_code)
 
@@ -260,14 +264,33 @@ def _code(wanted, home, there, story, written: set[str]) -> record.Code:
 
 
 def _portable(argument: str, root: Path) -> str:
-    """An argument without absolute paths: below the project they are marked, others are cut."""
-    name, equals, value = argument.rpartition("=")
-    if not os.path.isabs(value):
-        return argument
-    below = project.Project(root).relative(value)
-    if below is None:
-        return f"{name}{equals}{_OUTSIDE}/{os.path.basename(value)}"
-    return f"{name}{equals}{_PROJECT}/{below}"
+    """An argument without absolute paths: below the project they are marked, others are cut.
+
+    They are looked for where programs take them: the argument itself, `-o/path`, `--name=/path`,
+    `file:///path`, and lists with `,`, `:` or `;` of these.
+    """
+    listed = re.split(r"([,;:])(?=/(?!/))", argument)
+    if len(listed) > 1:
+        return "".join(_portable(part, root) for part in listed)
+    if os.path.isabs(argument):
+        below = project.Project(root).relative(argument)
+        if below is None:
+            return f"{_OUTSIDE}/{os.path.basename(argument)}"
+        return f"{_PROJECT}/{below}"
+    scheme, is_url, path = argument.partition("://")
+    if is_url and scheme.isalpha():
+        return f"file://{_portable(path, root)}" if scheme == "file" else argument
+    option = re.match(r"-\w(?=/)", argument)
+    if option:
+        return option[0] + _portable(argument[2:], root)
+    for separator in ("=", ",", ";", ":"):
+        first, found, rest = argument.partition(separator)
+        if found:
+            return _portable(first, root) + found + _portable(rest, root)
+    return argument
+
+
+_PLACE = r"((?:^|[=,;:]|//|^-\w))"  # where `_portable` puts its marks
 
 
 def expanded(arguments: list[str], root: Path, original: list[str] | None) -> list[str]:
@@ -278,7 +301,7 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
     """
     result = []
     for number, argument in enumerate(arguments):
-        if re.search(rf"(^|=){re.escape(_OUTSIDE)}/", argument):
+        if re.search(rf"{_PLACE}{re.escape(_OUTSIDE)}/", argument):
             if original is None or number >= len(original):
                 raise RunError(
                     f"The run was given a path outside of its project ({argument}), which a "
@@ -286,8 +309,13 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
                 )
             result.append(original[number])
         else:
-            result.append(re.sub(rf"(^|=){re.escape(_PROJECT)}/", rf"\g<1>{root}/", argument))
+            result.append(_expand(argument, root))
     return result
+
+
+def _expand(argument: str, root: Path) -> str:
+    mark = re.escape(_PROJECT)
+    return re.sub(rf"{_PLACE}{mark}/", lambda found: f"{found[1]}{root}/", argument)
 
 
 class Progress:
@@ -340,38 +368,36 @@ def begin_here() -> None:
     Raises:
         RunError: where it cannot be, e.g. in an interactive session.
     """
-    import atexit
-
-    from repro_keras._src.runs import recorder
+    from repro_keras._src.runs import inside, recorder
 
     if recorder.current is not None:
         return
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if main is None:
+    if recorder.expected is not None:  # a verification of a run that began here
+        recorder.expected()
+        return
+    found = inside.main_module()
+    if found is None:
         raise RunError(
             "repro.Record() records a script, so that it can be run again; this session has none. "
             "Use `repro-keras run` for a notebook."
         )
-    wanted = requested(os.path.relpath(main), sys.argv[1:], is_module=False)
-    folder = store.new(project.Project(Path(wanted.root)))
+    target, is_module = found
+    target = target if is_module else os.path.relpath(target)
+    wanted = requested(target, sys.argv[1:], is_module=is_module)
+    wanted = msgspec.structs.replace(wanted, from_inside=True)
+    folder = store.new(project.find(Path.cwd()))
     there = prepare(wanted, folder, config.environment_outside())
     recording = recorder.start(folder, Path(wanted.root))
-    outcome = {"status": "finished", "error": None}
-    hook = sys.excepthook
-
-    def failed(kind, error, trace):
-        interrupted = issubclass(kind, KeyboardInterrupt)
-        outcome.update(status="interrupted" if interrupted else "failed", error=kind.__name__)
-        hook(kind, error, trace)
+    ending = inside.Ending()
 
     def finish():
-        recording.finish(outcome["status"] or "finished", outcome["error"])
+        status, error, exit_code = ending.told()
+        recording.finish(status, error)
         try:
-            assemble(wanted, folder, there, None)
+            assemble(wanted, folder, there, exit_code)
             place = os.path.relpath(folder / store.RECORD)
             print(f"repro-keras: recorded in {place}", file=sys.stderr)
-        except ReproError as error:
-            print(f"repro-keras: the run was not recorded: {error}", file=sys.stderr)
+        except (ReproError, OSError) as failure:
+            print(f"repro-keras: the run was not recorded: {failure}", file=sys.stderr)
 
-    sys.excepthook = failed
-    atexit.register(finish)
+    inside.at_exit(finish)

@@ -101,6 +101,12 @@ def new(project: Project) -> Path:
         ) from None
 
 
+def owner(path: Path) -> Project | None:
+    """The project among whose runs a record lies; `None` for one that lies elsewhere."""
+    runs = Path(os.path.abspath(path)).parent.parent
+    return Project(runs.parent.parent) if runs.parts[-2:] == (RUNS, "runs") else None
+
+
 def say(folder: Path, **facts) -> None:
     """Adds to what is known about a run beside its record."""
     with atomic.replacing(folder / ABOUT) as place:
