@@ -337,7 +337,10 @@ def test_an_interrupt_while_the_command_imports_is_no_traceback(folder):
         "import repro_keras.cli\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env={**environment(), "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
     )
     assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
     from repro_keras import cli
