@@ -279,8 +279,8 @@ def _short(value) -> str:
 def _of_files(
     what: str, then: list[record.File], now: list[record.File], part: bool, now_ended: bool
 ) -> Row | None:
-    found = ({f.path: f.sha256 for f in files} for files in (then, now))
-    return _row(what, *_in_both(*found, part, now_ended), "file")
+    one, other = ({f.path: f.sha256 for f in files} for files in (then, now))
+    return _row(what, *_in_both(one, other, part, now_ended), "file")
 
 
 def _of_data(then: record.Run, now: record.Run, part: bool) -> Row | None:

@@ -55,7 +55,7 @@ def _begin(folder: Path, wanted: request.Request) -> recorder.Recorder:
     if wanted.from_inside:
         before.note_files(folder, Path(wanted.root))
     recording = recorder.start(folder, Path(wanted.root), is_copy=wanted.is_copy)
-    if not wanted.from_inside and sys.stdin is not None:
+    if not wanted.from_inside and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin = _noting_reads(sys.stdin)
     return recording
 
