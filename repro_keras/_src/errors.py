@@ -65,5 +65,21 @@ class RunError(ReproError, RuntimeError):
     """A run cannot be started, recorded or repeated."""
 
 
+class CellError(RunError):
+    """A cell of a notebook failed; `error` is what it raised."""
+
+    def __init__(self, message: str, error: BaseException):
+        super().__init__(message)
+        self.error = error
+
+
+class NotCoveredError(RunError):
+    """The guarantee does not cover this machine or software; `reasons` says what is another."""
+
+    def __init__(self, message: str, reasons: list[str]):
+        super().__init__(message)
+        self.reasons = reasons
+
+
 class ReproWarning(UserWarning):
     """Something that makes results less repeatable than they could be."""

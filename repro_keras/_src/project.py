@@ -11,10 +11,18 @@ from pathlib import Path, PurePosixPath
 
 from repro_keras._src.errors import RunError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 RUNS = ".repro"
 _MARKS = (".git", "pyproject.toml", "setup.py", RUNS)
 _LARGE = 64 * 2**20
+_TOTAL = 2 * 2**30
+_CLONE = 0x40049409  # Linux: FICLONE
 _MANY = 100_000
+_INSTALLED = f"{os.sep}site-packages{os.sep}"
 _Stat = tuple[int, int, int]
 
 
@@ -73,39 +81,133 @@ class Project:
                 )
         return found
 
-    def copy_to(self, folder: Path, copied: Iterable[str], written: Iterable[str]) -> None:
+    def copy_to(
+        self, folder: Path, copied: Iterable[str], written: Iterable[str]
+    ) -> dict[Path, _Stat]:
         """Makes a folder that a script finds its files in, and that it can write to.
 
-        Files that the run is known to read are copied, so that nothing changes them; others, and
-        large ones, are links to the project's. What the run wrote is not there yet.
+        Its folders are real ones and its files copies, so that nothing which is written, moved or
+        removed there changes the project. Files that are too large for that share their blocks with
+        the copy where the file system can do so, and are links where not: `own` makes a copy of one
+        before it is written to. What the run wrote is not there yet, nor are environments of
+        Python.
 
         Args:
             folder: a new folder.
-            copied: relative paths of files to copy.
+            copied: relative paths of files that the run needs, which are copied first.
             written: relative paths of files that the run made.
+
+        Returns:
+            What is linked to, and its state.
+
+        Raises:
+            RunError: where there are too many files.
         """
         own = set(copied)
-        without = set(written) - own
-        inside = {str(parent) for path in own | without for parent in PurePosixPath(path).parents}
-        self._fill(folder, PurePosixPath(), own, without, inside)
-
-    def _fill(self, folder: Path, at: PurePosixPath, own, without, inside) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for entry in _entries(self.root / at):
-            path = at / entry.name
-            name, place = str(path), folder / entry.name
-            if entry.name in (RUNS, ".git", "__pycache__") or name in without:
-                continue
-            if name in inside:
-                self._fill(place, path, own, without, inside)
-            elif name in own and entry.stat().st_size <= _LARGE:
-                shutil.copy2(entry.path, place)
-            else:
-                place.symlink_to(entry.path)
+        copy = _Copy(self.root, folder, own, set(written) - own)
+        for path in sorted(own):
+            copy.file(PurePosixPath(path))
+        real = Path(os.path.realpath(self.root))
+        copy.fill(PurePosixPath(), tuple(map(str, (real, *real.parents))))
         # Folders that the run made have to be there only where it did not make them itself.
-        for name in inside:
-            if PurePosixPath(name).parent == at and name != ".":
-                (folder / PurePosixPath(name).name).mkdir(exist_ok=True)
+        for path in copy.without:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        return copy.links
+
+    def own(self, path: str) -> None:
+        """In a copy: makes a file that is a link out of the project a file of its own."""
+        place = Path(os.path.abspath(path))
+        if self.root not in place.parents or not place.is_symlink():
+            return
+        if Path(os.path.realpath(self.root)) not in Path(os.path.realpath(place)).parents:
+            new = place.with_name(f".{place.name}.{os.getpid()}")
+            shutil.copy2(place, new)
+            os.replace(new, place)
+
+
+class _Copy:
+    """Fills a copy of a project."""
+
+    def __init__(self, root: Path, folder: Path, own: set[str], without: set[str]):
+        self.without = without
+        self.links: dict[Path, _Stat] = {}
+        self._root, self._folder, self._own = root, folder, own
+        self._bytes = self._count = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def fill(self, at: PurePosixPath, inside: tuple[str, ...]) -> None:
+        """Fills a folder of it; `inside` are those around it, which a link may lead back to."""
+        (self._folder / at).mkdir(parents=True, exist_ok=True)
+        for entry in _entries(self._root / at):
+            path = at / entry.name
+            if entry.name in (RUNS, ".git", "__pycache__") or str(path) in self.without:
+                continue
+            if entry.is_symlink() and self._leads_inside(path):
+                continue
+            if not entry.is_dir():
+                self.file(path)
+                continue
+            real = os.path.realpath(entry.path)
+            if real not in inside and not os.path.exists(os.path.join(real, "pyvenv.cfg")):
+                self.fill(path, (*inside, real))
+
+    def _leads_inside(self, path: PurePosixPath) -> bool:
+        """Makes a link that stays inside of the project the same link in the copy."""
+        target = os.path.join(os.path.dirname(self._root / path), os.readlink(self._root / path))
+        try:
+            below = Path(os.path.normpath(target)).relative_to(self._root)
+        except ValueError:
+            return False
+        place = self._folder / path
+        if not os.path.lexists(place):
+            place.symlink_to(os.path.relpath(self._folder / below, place.parent))
+        return True
+
+    def file(self, path: PurePosixPath) -> None:
+        """Copies a file, or links to it."""
+        source, place = self._root / path, self._folder / path
+        if not source.is_file() or os.path.lexists(place):
+            return
+        self._count += 1
+        if self._count > _MANY:
+            raise RunError(
+                f"The project folder {self._root} has more than {_MANY:,} files, too many to copy. "
+                "Mark a folder of its own for the script with an empty folder `.repro`."
+            )
+        place.parent.mkdir(parents=True, exist_ok=True)
+        stat = source.stat()
+        fits = stat.st_size <= _LARGE and self._bytes + stat.st_size <= _TOTAL
+        if fits or (str(path) in self._own and stat.st_size <= _LARGE):
+            self._bytes += stat.st_size
+            shutil.copy2(source, place)
+        elif not _cloned(source, place):
+            real = source.resolve()
+            place.symlink_to(real)
+            self.links[real] = _stat(real)
+
+
+def changed(files: dict[Path, _Stat]) -> list[str]:
+    """Those of some files that are no longer as they were."""
+    return [str(path) for path, stat in files.items() if not path.exists() or _stat(path) != stat]
+
+
+def _stat(path: Path) -> _Stat:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _cloned(source: Path, place: Path) -> bool:
+    """Copies a file without its bytes, where the file system can (Btrfs, XFS, …)."""
+    if fcntl is None:
+        return False
+    try:
+        with open(source, "rb") as one, open(place, "xb") as other:
+            fcntl.ioctl(other, _CLONE, one.fileno())
+        shutil.copystat(source, place)
+    except OSError:
+        place.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def find(start: Path) -> Project:
@@ -130,13 +232,20 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def local_modules(project: Project) -> list[Path]:
-    """The source files of loaded modules that are the project's own."""
+def local_modules(project: Project, names: Iterable[str] | None = None) -> list[Path]:
+    """The source files of loaded modules that are the project's own.
+
+    Args:
+        project: the project.
+        names: the modules to look at; `None` for all.
+    """
     ours = Path(__file__).parents[1]
     found = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py") or not os.path.isfile(file):
+    for name in list(sys.modules) if names is None else names:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py") or _INSTALLED in file:
+            continue
+        if not os.path.isfile(file):
             continue
         path = project.relative(file)
         inside_us = ours in Path(file).parents

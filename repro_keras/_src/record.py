@@ -6,7 +6,7 @@ its predicate what is needed to run again, and the trail of the steps. Reading o
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,7 +20,14 @@ PREDICATE = "urn:repro-keras:run"
 SCHEMA = 1
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Hex = Annotated[str, Meta(description="a float, exactly, as Python's float.hex writes it")]
+Hex = Annotated[
+    str,
+    Meta(
+        description="a float, exactly, as Python's float.hex writes it",
+        pattern=r"^(-?0x[01]\.[0-9a-f]{1,13}p[+-](10[01][0-9]|102[0-3]|[0-9]{1,3})|-?inf|nan)$",
+    ),
+]
+State = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 Status = Literal["finished", "failed", "interrupted", "killed"]
 
 
@@ -32,7 +39,7 @@ class Subject(_Struct):
     """Something that came out of the run: `model/0/weights`, `file/net.keras`, …"""
 
     name: str
-    digest: dict[str, Sha256]
+    digest: Annotated[dict[str, Sha256], Meta(extra_json_schema={"required": ["sha256"]})]
 
 
 class File(_Struct):
@@ -108,7 +115,7 @@ class Steps(_Struct):
 
     loss: list[Hex | None] = []
     learning_rate: list[Hex] = []
-    state: list[str] = []
+    state: list[State] = []
     optimizer: list[int] = []
 
 
@@ -139,7 +146,17 @@ class Segment(_Struct):
 
 
 class Run(_Struct):
-    """The predicate: what is needed to run again, and how it went."""
+    """The predicate: what is needed to run again, and how it went.
+
+    Attributes:
+        cut_off: whether it could not be recorded to its end, e.g. as the disk was full.
+        from_inside: whether it was recorded from where the script made `repro.Record()`.
+        read_input: whether it read its standard input, which is not kept.
+        ignored: patterns of files whose bytes are not compared.
+        unchecked: the files that it wrote and that match these.
+        unseen: the files that changed meanwhile without Python having opened them to write: by
+            TensorFlow or HDF5, or by another process.
+    """
 
     schema: int
     status: Status
@@ -154,8 +171,18 @@ class Run(_Struct):
     read: list[File] = []
     models: list[Model] = []
     trail: list[Segment] = []
+    cut_off: bool = False
+    from_inside: bool = False
+    read_input: bool = False
     ignored: list[str] = []
+    unchecked: list[str] = []
+    unseen: list[str] = []
     seal: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end is known; if not, only what is on the record can be compared."""
+        return self.status in ("finished", "failed") and not self.cut_off
 
 
 class Statement(_Struct):
@@ -220,7 +247,7 @@ def read(path: str | os.PathLike) -> Statement:
         raise RecordError(f"{path} could not be read: {error.strerror}.", error.errno) from None
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(
             f"{path} should be the record of a run, as JSON, and is not: {error}. It may be cut "
             "off; get it again from where it was made."
@@ -239,13 +266,52 @@ def read(path: str | os.PathLike) -> Statement:
         )
     try:
         statement = msgspec.convert(found, Statement)
-    except msgspec.ValidationError as error:
+        _check_form(statement)
+    except (msgspec.ValidationError, RecursionError) as error:
         raise RecordError(
             f"{path} is not a record that can be read: {error}. Get it again from where it was "
             "made."
         ) from None
     _check(path, statement)
     return statement
+
+
+def _check_form(statement: Statement) -> None:
+    """Checks what the types do not say.
+
+    Raises:
+        msgspec.ValidationError: where something is not as it has to be.
+    """
+    for subject in statement.subject:
+        if "sha256" not in subject.digest:
+            raise msgspec.ValidationError(f"the subject {subject.name!r} has no `sha256`")
+    for segment in statement.predicate.trail:
+        steps = segment.steps
+        columns = [len(steps.loss), len(steps.learning_rate), len(steps.state)]
+        columns += [len(steps.optimizer)] if steps.optimizer else []
+        if len(set(columns)) > 1:
+            raise msgspec.ValidationError(f"the columns of `steps` have {columns} entries")
+    for path in _paths(statement):
+        if not is_below(path):
+            raise msgspec.ValidationError(
+                f"the path {path!r} should be relative and lead to below the project's folder"
+            )
+
+
+def _paths(statement: Statement) -> list[str]:
+    """All paths that a record names."""
+    run = statement.predicate
+    found = [run.code.folder, *run.unchecked, *run.unseen]
+    found += [file.path for file in (*run.code.files, *run.read)]
+    if run.code.kind != "module":
+        found.append(run.code.target)
+    return found + files(statement)
+
+
+def is_below(path: str) -> bool:
+    """Whether a path stays below the folder that it is relative to."""
+    parts = PurePath(path)
+    return bool(path) and "\0" not in path and not parts.anchor and ".." not in parts.parts
 
 
 def _check(path: Path, statement: Statement) -> None:
@@ -276,6 +342,12 @@ def name_of(segment: Segment, number: int) -> str:
 def subjects(statement: Statement) -> dict[str, str]:
     """The digests of what came out, by name."""
     return {subject.name: subject.digest["sha256"] for subject in statement.subject}
+
+
+def files(statement: Statement) -> list[str]:
+    """The files that the run wrote and whose bytes are on the record."""
+    names = [subject.name for subject in statement.subject]
+    return [name.removeprefix("file/") for name in names if name.startswith("file/")]
 
 
 def _laid_out(value: Any, indent: str = "") -> str:

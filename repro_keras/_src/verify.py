@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -136,8 +137,18 @@ def not_covered(statement: record.Statement) -> list[str]:
 def command_of(statement: record.Statement) -> str:
     """What a record's run was, as a shell would be told."""
     code = statement.predicate.code
-    module = "-m " if code.kind == "module" else ""
-    return " ".join(["python", module + code.target, *code.arguments])
+    module = ["-m"] if code.kind == "module" else []
+    words = ["python", *module, code.target, *code.arguments]
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it; nothing in it can move the cursor of a terminal."""
+    if not word.isprintable():
+        return "$" + repr(word)
+    if word and not set(word) & set(" \t\"'\\$`|&;<>()*?[]#~!"):
+        return word
+    return shlex.quote(word)
 
 
 def again(path: Path, statement: record.Statement, home: project.Project) -> launch.Finished:
@@ -152,11 +163,10 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         RunError: where an argument is not known any more.
     """
     run = statement.predicate
-    folder = store.new(home)
+    folder = store.new(store.owner(path) or home)
     copy = folder / store.COPY
-    written = [n.removeprefix("file/") for n in record.subjects(statement) if n.startswith("file/")]
     kept = [file.path for file in (*run.code.files, *run.read)]
-    home.copy_to(copy, kept, written)
+    links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked])
     (copy / run.code.folder).mkdir(parents=True, exist_ok=True)
     original = store.about(path.parent).get("arguments")
     target = run.code.target
@@ -169,38 +179,62 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         root=str(copy),
         folder=str(copy / run.code.folder),
         ignored=run.ignored,
+        from_inside=run.from_inside,
+        is_copy=True,
     )
     environment = {
         name: value
         for name, value in config.environment_outside().items()
         if not machine.environment({name: value})
     }
-    environment.update({n: v for n, v in run.environment.items() if v != machine.A_PATH})
-    return launch.run(
+    recorded = machine.environment(run.environment)  # a record may say no more than is listed
+    environment.update({n: v for n, v in recorded.items() if v != machine.A_PATH})
+    finished = launch.run(
         wanted, folder, environment=environment, quiet=True, verifies=str(os.path.abspath(path))
     )
+    changed = project.changed(links)
+    if changed:
+        raise RunError(
+            f"This run changed {_listed(changed)} in {home.root} itself: a file too large to copy, "
+            "which something else than Python opened. What came out is not compared."
+        )
+    return finished
 
 
 def compare(recorded: record.Statement, now: record.Statement) -> Verdict:
     """Compares two records, the first with the second."""
     then, here = recorded.predicate, now.predicate
+    part = not then.ended  # what came after its end is unknown: more than is recorded is no fault
     difference = first_difference(recorded, now)
     rows = [
-        _of_files("code", then.code.files, here.code.files),
+        _of_files("code", then.code.files, here.code.files, part, here.ended),
         _row("environment", _environment(then), _environment(here), "fact", judged=False),
-        _row("configuration", then.configuration, here.configuration, "setting"),
-        _of_data(then, here),
+        _row("configuration", then.configuration, here.configuration, "setting", judged=not part),
+        _of_data(then, here, part),
         _row(
             "initial weights",
-            {f"model/{i}": model.initial for i, model in enumerate(then.models)},
-            {f"model/{i}": model.initial for i, model in enumerate(here.models)},
+            *_in_both(
+                {f"model/{i}": model.initial for i, model in enumerate(then.models)},
+                {f"model/{i}": model.initial for i, model in enumerate(here.models)},
+                part,
+                here.ended,
+            ),
             "model",
         ),
         *_of_trail(then, here),
-        *_of_subjects(record.subjects(recorded), record.subjects(now), then.status),
+        *_of_subjects(record.subjects(recorded), record.subjects(now), then),
         _of_outcome(then, here),
     ]
     return Verdict([row for row in rows if row is not None], difference)
+
+
+def _in_both(then: dict, now: dict, part: bool, now_ended: bool) -> tuple[dict, dict]:
+    """What can be compared of a run whose end is unknown: what is on the record."""
+    if not part:
+        return then, now
+    if not now_ended:
+        then = {key: value for key, value in then.items() if key in now}
+    return then, {key: value for key, value in now.items() if key in then}
 
 
 def _environment(run: record.Run) -> dict:
@@ -242,18 +276,21 @@ def _short(value) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
-def _of_files(what: str, then: list[record.File], now: list[record.File]) -> Row | None:
-    return _row(what, {f.path: f.sha256 for f in then}, {f.path: f.sha256 for f in now}, "file")
+def _of_files(
+    what: str, then: list[record.File], now: list[record.File], part: bool, now_ended: bool
+) -> Row | None:
+    one, other = ({f.path: f.sha256 for f in files} for files in (then, now))
+    return _row(what, *_in_both(one, other, part, now_ended), "file")
 
 
-def _of_data(then: record.Run, now: record.Run) -> Row | None:
+def _of_data(then: record.Run, now: record.Run, part: bool) -> Row | None:
     def facts(run: record.Run) -> dict:
         found = {file.path: file.sha256 for file in run.read}
         for data in run.data:
             found[f"{data.argument} of {data.call}"] = data.digest or data.type
         return found
 
-    return _row("data", facts(then), facts(now), "digest")
+    return _row("data", *_in_both(facts(then), facts(now), part, now.ended), "digest")
 
 
 def _of_trail(then: record.Run, now: record.Run) -> list[Row]:
@@ -264,14 +301,16 @@ def _of_trail(then: record.Run, now: record.Run) -> list[Row]:
     for a, b in zip(then.trail, now.trail, strict=False):
         same_steps += _same_steps(a.steps, b.steps)
         same_epochs += _ends_with_digests(a) and same_segment(a, b)
-    ended = then.status in ("finished", "failed")
+    ended = then.ended
     total = sum(len(segment.steps.loss) for segment in now.trail)
     if steps or total:
-        same = same_steps == steps and (steps == total or not ended)
+        wanted = steps if ended or now.ended else min(steps, total)
+        same = same_steps == wanted and (steps == total or not ended)
         rows.append(Row("steps", str(steps), f"{same_steps} the same of {total}", same))
     now_epochs = sum(map(_ends_with_digests, now.trail))
     if epochs or now_epochs:
-        same = same_epochs == len(epochs) and (now_epochs == len(epochs) or not ended)
+        wanted = len(epochs) if ended or now.ended else min(len(epochs), now_epochs)
+        same = same_epochs == wanted and (now_epochs == len(epochs) or not ended)
         what = "epochs" if any(s.epoch is not None for s in epochs) else "saves"
         rows.append(Row(what, str(len(epochs)), f"{same_epochs} the same of {now_epochs}", same))
     return rows
@@ -317,8 +356,10 @@ _SUBJECTS = {
 }
 
 
-def _of_subjects(then: dict[str, str], now: dict[str, str], status: str) -> list[Row]:
+def _of_subjects(then: dict[str, str], now: dict[str, str], run: record.Run) -> list[Row]:
     rows = []
+    if not run.ended:
+        return rows  # how far it came is told by the trail
     for what, (begin, end) in _SUBJECTS.items():
 
         def chosen(subjects, begin=begin, end=end, what=what):
@@ -330,11 +371,15 @@ def _of_subjects(then: dict[str, str], now: dict[str, str], status: str) -> list
                 and name.startswith("file/") is (what == "files")
             }
 
-        if status in ("killed", "interrupted"):
-            continue  # how far it came is told by the trail
-        row = _row(what, chosen(then), chosen(now), "digest")
-        if row is not None:
-            rows.append(row)
+        one, other = chosen(then), chosen(now)
+        row = _row(what, one, other, "digest")
+        if row is None:
+            continue
+        changed = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        if what == "files" and changed and not set(changed) - (set(run.unseen) - set(other)):
+            # Nobody saw the run open them: another process may have written them meanwhile.
+            row = dataclasses.replace(row, same=None)
+        rows.append(row)
     return rows
 
 
@@ -342,10 +387,11 @@ def _of_outcome(then: record.Run, now: record.Run) -> Row:
     def said(run: record.Run) -> str:
         error = f" ({run.error})" if run.error else ""
         code = f", exit code {run.exit_code}" if run.exit_code else ""
-        return f"{run.status}{error}{code}"
+        cut = ", and the record is cut off" if run.cut_off else ""
+        return f"{run.status}{error}{code}{cut}"
 
     same: bool | None = said(then) == said(now)
-    if now.status in ("interrupted", "killed") or then.status in ("interrupted", "killed"):
+    if not then.ended or not now.ended:
         same = None
     return Row("outcome", said(then), said(now), same)
 
@@ -363,16 +409,20 @@ def first_difference(recorded: record.Statement, now: record.Statement) -> Diffe
                 _short(b.initial.get(layers[0])),
             )
     step = 0
-    ended = then.status in ("finished", "failed")
+    ended = then.ended
     for number, a in enumerate(then.trail):
         if number >= len(here.trail):
+            if not ended and not here.ended:
+                return None
             return Difference(record.name_of(a, number), "the trail", "longer", "over before")
         b = here.trail[number]
-        found = _in_steps(a, b, number, step, ended or number < len(then.trail) - 1)
+        last = number == len(then.trail) - 1 and not ended
+        last = last or (number == len(here.trail) - 1 and not ended and not here.ended)
+        found = _in_steps(a, b, number, step, not last, ended or here.ended)
         if found is not None:
             return found
         step += len(a.steps.loss)
-        if not a.complete:
+        if not a.complete or (last and not b.complete):
             continue
         for what, x, y in (("the metric", a.metrics, b.metrics), ("the layer", a.layers, b.layers)):
             changed = [key for key in {**x, **y} if x.get(key) != y.get(key)]
@@ -392,7 +442,7 @@ def first_difference(recorded: record.Statement, now: record.Statement) -> Diffe
 
 
 def _in_steps(
-    a: record.Segment, b: record.Segment, number: int, before: int, whole: bool
+    a: record.Segment, b: record.Segment, number: int, before: int, whole: bool, far: bool
 ) -> Difference | None:
     rows, others = _columns(a.steps), _columns(b.steps)
     names = ("the loss", "the learning rate", "the weights after it (fingerprint)", "the optimizer")
@@ -405,7 +455,7 @@ def _in_steps(
                     _number(x),
                     _number(y),
                 )
-    if whole and len(rows) != len(others):
+    if (whole and len(rows) != len(others)) or (far and len(rows) > len(others)):
         return Difference(
             record.name_of(a, number), "the number of steps", str(len(rows)), str(len(others))
         )

@@ -189,7 +189,7 @@ def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
         if _buffer is not None:
             _buffer.drain()  # the order of steps
         elements = np.zeros(_WEIGHTS * _ELEMENTS)
-        parts = [_elements(_read(v), v.shape).astype("float64") for v in sampled]
+        parts = [_elements_now(_read(v)).astype("float64") for v in sampled]
         if parts:
             together = np.concatenate(parts)
             elements[: len(together)] = together
@@ -203,8 +203,13 @@ def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
 def _elements(value, shape):
     """A few elements of a weight, from all over it."""
     stride = max(1, (shape.num_elements() or 1) // _ELEMENTS)
-    reshape = tf.reshape if tf.is_tensor(value) else np.reshape
-    return reshape(value, [-1])[::stride][:_ELEMENTS]
+    return tf.reshape(value, [-1])[::stride][:_ELEMENTS]
+
+
+def _elements_now(value: np.ndarray) -> np.ndarray:
+    """The same of an array; TensorFlow's shapes take ten times as long."""
+    flat = value.reshape(-1)
+    return flat[:: max(1, flat.size // _ELEMENTS)][:_ELEMENTS]
 
 
 def _fingerprints(elements: np.ndarray) -> list[int]:

@@ -10,25 +10,39 @@ from repro_keras._src import record
 from repro_keras._src.errors import ReproWarning
 
 NAME = "journal.jsonl"
+CUT = "journal.cut.jsonl"
+"""The name of a journal that could not be written to its end."""
+
+
+def path(folder: Path) -> Path:
+    """The journal of a run."""
+    return folder / CUT if (folder / CUT).exists() else folder / NAME
 
 
 class Journal:
     """Writes a journal; where that fails, it says so once and goes on without."""
 
     def __init__(self, folder: Path):
+        self._folder = folder
+        self._is_cut = False
         self._descriptor: int | None = os.open(
             folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666
         )
 
     def write(self, event: str, **facts) -> None:
-        if self._descriptor is None:
+        if self._descriptor is None or (self._is_cut and event != "finish"):
             return
         line = json.dumps({"event": event, **facts}, separators=(",", ":")).encode() + b"\n"
+        line = b"\n" * self._is_cut + line  # after what half a line may be
         try:
             while line:
                 line = line[os.write(self._descriptor, line) :]
         except OSError as error:
-            self.close()
+            if self._is_cut:
+                return
+            self._is_cut = True
+            with contextlib.suppress(OSError):  # a new name takes no space on a full disk
+                os.rename(self._folder / NAME, self._folder / CUT)
             warnings.warn(
                 f"The run is not recorded any further: {error}. The script goes on.",
                 ReproWarning,
@@ -46,21 +60,29 @@ class Story:
 
     Attributes:
         ended: whether the process came to its end by itself.
+        began: whether it came so far as to be recorded at all.
+        is_cut: whether it could not be written to its end.
     """
 
     def __init__(self, folder: Path):
         self.end: dict = {}
+        self.began = False
+        self.is_cut = (folder / CUT).exists()
         self.configuration: dict = {}
         self.models: list[record.Model] = []
         self.data: list[record.Data] = []
         self.read: dict[str, record.File] = {}
+        self.code: dict[str, record.File] = {}
+        self.modules: set[str] = set()
+        self.wrote: set[str] = set()
+        self.read_input = False
         self.trail: list[record.Segment] = []
         self.outcomes: dict[str, str] = {}
         self._steps = record.Steps()
         self._lost = 0
         self._fit: dict | None = None
         with contextlib.suppress(FileNotFoundError):
-            for line in (folder / NAME).read_bytes().split(b"\n"):
+            for line in path(folder).read_bytes().split(b"\n"):
                 try:
                     event = json.loads(line)
                 except ValueError:
@@ -78,6 +100,7 @@ class Story:
         return sum(len(segment.steps.loss) for segment in self.trail)
 
     def _start(self, event: dict) -> None:
+        self.began = True
         self.configuration = event["configuration"]
 
     def _rows(self, event: dict) -> None:
@@ -99,6 +122,19 @@ class Story:
 
     def _read(self, event: dict) -> None:
         self.read.setdefault(event["path"], record.File(**event))  # each worker may say it
+
+    def _code(self, event: dict) -> None:
+        self.code.setdefault(event["path"], record.File(**event))
+
+    def _modules(self, event: dict) -> None:
+        self.modules.update(event["names"])
+        self.configuration = event["configuration"]
+
+    def _wrote(self, event: dict) -> None:
+        self.wrote.add(event["path"])
+
+    def _input(self, event: dict) -> None:
+        self.read_input = True
 
     def _fit_begin(self, event: dict) -> None:
         self._close()

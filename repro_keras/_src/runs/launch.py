@@ -7,16 +7,20 @@ import json
 import os
 import platform
 import re
+import signal
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import msgspec
 
 from repro_keras._src import config, machine, project, record
 from repro_keras._src.digest import digest
 from repro_keras._src.errors import ReproError, RunError
-from repro_keras._src.runs import journal, request, store, terminal
+from repro_keras._src.runs import before, journal, notebook, process, request, store, terminal
 
 OUTPUT = "output.txt"
+_INTERRUPTED = 130
 _PROJECT, _OUTSIDE = "{project}", "{outside}"
 
 
@@ -64,6 +68,7 @@ def requested(
             )
         if path.suffix == ".ipynb":
             kind = "notebook"
+            notebook.check(path)
         start = path
     found = project.find(start)
     if found.relative(folder) is None:  # run from elsewhere
@@ -102,13 +107,14 @@ def run(
 
     Raises:
         SaveError: where the record cannot be written.
-        RunError: where the project has too many files.
+        RunError: where the project has too many files, or the process did not get so far as to be
+            recorded.
     """
     if environment is None:
         environment = config.environment_outside()
     if not environment.get("PYTHONHASHSEED", "random").isdigit():
         environment = {**environment, "PYTHONHASHSEED": "0"}
-    before = prepare(wanted, folder, **about)
+    there = prepare(wanted, folder, environment, **about)
     progress = Progress(folder)
     command = [sys.executable, "-P", "-m", "repro_keras._src.runs.child", str(folder)]
     exit_code = terminal.run(
@@ -117,20 +123,26 @@ def run(
         folder=Path(wanted.folder),
         output=folder / OUTPUT if quiet else None,
         progress=progress.line,
+        heard=folder / terminal.HEARD,
     )
-    statement = assemble(wanted, folder, before, environment, exit_code)
+    if wanted.from_inside:
+        there = before.read(folder)  # where the recording began, as the child saw it
+    statement = assemble(wanted, folder, there, exit_code)
     return Finished(folder, statement, exit_code)
 
 
-def prepare(wanted: request.Request, folder: Path, **about) -> dict:
-    """Writes down what will be run, and what files are there before it."""
-    before = project.Project(Path(wanted.root)).snapshot()
+def prepare(
+    wanted: request.Request, folder: Path, environment: dict[str, str], **about
+) -> before.Before:
+    """Writes down what will be run, and what is there before it."""
+    there = before.note(wanted, folder, environment)
     request.write(folder, wanted)
     store.say(
         folder,
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         began=time.time(),
         pid=os.getpid(),
+        pid_identity=process.identity(os.getpid()),
         host=platform.node(),
         user=_user(),
         root=wanted.root,
@@ -139,27 +151,41 @@ def prepare(wanted: request.Request, folder: Path, **about) -> dict:
         arguments=wanted.arguments,
         **about,
     )
-    return before
+    return there
 
 
 def assemble(
     wanted: request.Request,
     folder: Path,
-    before: dict,
-    environment: dict[str, str],
+    there: before.Before,
     exit_code: int | None,
+    *,
+    until: float | None = None,
 ) -> record.Statement:
-    """Puts the record of a run together from its journal and files, and writes it."""
+    """Puts the record of a run together from its journal and files, and writes it.
+
+    Args:
+        wanted: what was run.
+        folder: the run's.
+        there: what was there before it.
+        exit_code: the exit status of its process; `None` where nobody knows it.
+        until: when the process was seen last, where nobody saw its end.
+    """
     home = project.Project(Path(wanted.root))
     story = journal.Story(folder)
-    status = story.end.get("status") or "killed"
-    after = home.snapshot()
-    written = {
-        path: project.sha256(home.root / path)
-        for path, stat in sorted(after.items())
-        if before.get(path) != stat
-        and not any(fnmatch.fnmatch(path, pattern) for pattern in wanted.ignored)
-    }
+    if not story.began:
+        if exit_code in (-signal.SIGINT, _INTERRUPTED):
+            raise KeyboardInterrupt
+        raise RunError(f"The process could not be recorded: it ended with {exit_code} before.")
+    others = store.written_by_others(folder) - story.wrote
+    edited = {*story.code, *([there.target.path] if there.target else [])} - story.wrote
+    changed = [
+        path
+        for path in before.changed(there, home, until)
+        if path not in edited and not is_in(path, others)  # somebody goes on working meanwhile
+    ]
+    unchecked = [p for p in changed if any(fnmatch.fnmatch(p, i) for i in wanted.ignored)]
+    written = {p: project.sha256(home.root / p) for p in changed if p not in unchecked}
     trail = story.trail
     outcomes = {
         "trail": trail[-1].chain if trail else _nothing(),
@@ -167,26 +193,30 @@ def assemble(
         **dict(sorted(story.outcomes.items())),
         **{f"file/{path}": value for path, value in written.items()},
     }
-    loaded = story.end.get("modules", [])
     predicate = record.Run(
         schema=record.SCHEMA,
-        status=status,
+        status=_status(story, exit_code),
         exit_code=exit_code,
         error=story.end.get("error"),
-        code=_code(wanted, home, folder, story.end.get("code", []), set(written)),
+        code=_code(wanted, home, there, story, set(changed)),
         configuration=story.configuration,
-        environment=machine.environment(environment),
+        environment=there.environment,
         software=record.Software(
-            python=platform.python_version(),
-            packages=dict(sorted(machine.packages().items())),
-            loaded=machine.packages_of(loaded),
+            python=there.python,
+            packages=there.packages,
+            loaded=machine.packages_of(story.modules),
         ),
-        machine=record.Machine(**machine.describe()),
+        machine=there.machine,
         data=story.data,
         read=[story.read[path] for path in sorted(story.read)],
         models=story.models,
         trail=trail,
+        cut_off=story.is_cut,
+        from_inside=wanted.from_inside,
+        read_input=story.read_input,
         ignored=wanted.ignored,
+        unchecked=unchecked,
+        unseen=[path for path in written if not is_in(path, story.wrote)],
     )
     subject = [record.Subject(name=n, digest={"sha256": value}) for n, value in outcomes.items()]
     statement = record.Statement(
@@ -196,53 +226,71 @@ def assemble(
         predicate=predicate,
     )
     sealed = record.write(folder / store.RECORD, statement)
-    began = store.about(folder).get("began", time.time())
-    store.say(folder, seconds=round(time.time() - began, 3), exit_code=exit_code)
-    for leftover in (journal.NAME, request.NAME):
+    over = time.time() if until is None else until
+    seconds = round(over - store.about(folder).get("began", over), 3)
+    store.say(folder, seconds=seconds, exit_code=exit_code, wrote=sorted(story.wrote))
+    for leftover in (journal.NAME, journal.CUT, request.NAME, before.NAME, terminal.HEARD):
         (folder / leftover).unlink(missing_ok=True)
     return sealed
 
 
-def _code(wanted, home, folder, modules: list[str], written: set[str]) -> record.Code:
-    paths = {home.relative(path) for path in modules} - {None} - written
+def is_in(path: str, seen: set[str]) -> bool:
+    """Whether a path, or a folder that it is in, is among others."""
+    return path in seen or any(str(parent) in seen for parent in PurePosixPath(path).parents)
+
+
+def _status(story: journal.Story, exit_code: int | None) -> record.Status:
+    if story.ended:
+        return story.end["status"]
+    if story.is_cut and exit_code is not None and exit_code >= 0:
+        return "failed" if exit_code else "finished"  # it could not say so itself
+    return "killed"
+
+
+def _code(wanted, home, there, story, written: set[str]) -> record.Code:
+    files = {path: file for path, file in story.code.items() if path not in written}
     target = wanted.target
-    if wanted.kind != "module":
-        target = home.relative(Path(wanted.folder, wanted.target)) or wanted.target
-        paths.add(target)
-    files = [_file(home.root, path) for path in sorted(filter(None, paths))]
-    found = project.git(home.root)
-    git = None
-    if found is not None:
-        commit, difference = found
-        changed = None
-        if difference:
-            (folder / "git.diff").write_bytes(difference)
-            changed = project.sha256(folder / "git.diff")
-        git = record.Git(commit=commit, diff=changed)
+    if there.target is not None:
+        target = there.target.path
+        files[target] = there.target
     return record.Code(
         kind=wanted.kind,
         target=target,
         arguments=[_portable(argument, home.root) for argument in wanted.arguments],
         folder=home.relative(wanted.folder) or ".",
-        files=files,
-        git=git,
+        files=[files[path] for path in sorted(files)],
+        git=there.git,
     )
 
 
-def _file(root: Path, path: str) -> record.File:
-    place = root / path
-    return record.File(path=path, sha256=project.sha256(place), size=place.stat().st_size)
-
-
 def _portable(argument: str, root: Path) -> str:
-    """An argument without absolute paths: below the project they are marked, others are cut."""
-    name, equals, value = argument.rpartition("=")
-    if not os.path.isabs(value):
-        return argument
-    below = project.Project(root).relative(value)
-    if below is None:
-        return f"{name}{equals}{_OUTSIDE}/{os.path.basename(value)}"
-    return f"{name}{equals}{_PROJECT}/{below}"
+    """An argument without absolute paths: below the project they are marked, others are cut.
+
+    They are looked for where programs take them: the argument itself, `-o/path`, `--name=/path`,
+    `file:///path`, and lists with `,`, `:` or `;` of these.
+    """
+    listed = re.split(r"([,;:])(?=/(?!/))", argument)
+    if len(listed) > 1:
+        return "".join(_portable(part, root) for part in listed)
+    if os.path.isabs(argument):
+        below = project.Project(root).relative(argument)
+        if below is None:
+            return f"{_OUTSIDE}/{os.path.basename(argument)}"
+        return f"{_PROJECT}/{below}"
+    scheme, is_url, path = argument.partition("://")
+    if is_url and scheme.isalpha():
+        return f"file://{_portable(path, root)}" if scheme == "file" else argument
+    option = re.match(r"-\w(?=/)", argument)
+    if option:
+        return option[0] + _portable(argument[2:], root)
+    for separator in ("=", ",", ";", ":"):
+        first, found, rest = argument.partition(separator)
+        if found:
+            return _portable(first, root) + found + _portable(rest, root)
+    return argument
+
+
+_PLACE = r"((?:^|[=,;:]|//|^-\w))"  # where `_portable` puts its marks
 
 
 def expanded(arguments: list[str], root: Path, original: list[str] | None) -> list[str]:
@@ -253,7 +301,7 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
     """
     result = []
     for number, argument in enumerate(arguments):
-        if re.search(rf"(^|=){re.escape(_OUTSIDE)}/", argument):
+        if re.search(rf"{_PLACE}{re.escape(_OUTSIDE)}/", argument):
             if original is None or number >= len(original):
                 raise RunError(
                     f"The run was given a path outside of its project ({argument}), which a "
@@ -261,8 +309,13 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
                 )
             result.append(original[number])
         else:
-            result.append(re.sub(rf"(^|=){re.escape(_PROJECT)}/", rf"\g<1>{root}/", argument))
+            result.append(_expand(argument, root))
     return result
+
+
+def _expand(argument: str, root: Path) -> str:
+    mark = re.escape(_PROJECT)
+    return re.sub(rf"{_PLACE}{mark}/", lambda found: f"{found[1]}{root}/", argument)
 
 
 class Progress:
@@ -286,7 +339,7 @@ class Progress:
         whole = content[: content.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.splitlines():
-            event = json.loads(line)
+            event = json.loads(line)  # no half lines: these come after a full disk, in another file
             if event["event"] == "rows":
                 self._steps += len(event["loss"])
                 if event["loss"] and event["loss"][-1]:
@@ -315,38 +368,36 @@ def begin_here() -> None:
     Raises:
         RunError: where it cannot be, e.g. in an interactive session.
     """
-    import atexit
-
-    from repro_keras._src.runs import recorder
+    from repro_keras._src.runs import inside, recorder
 
     if recorder.current is not None:
         return
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if main is None:
+    if recorder.expected is not None:  # a verification of a run that began here
+        recorder.expected()
+        return
+    found = inside.main_module()
+    if found is None:
         raise RunError(
             "repro.Record() records a script, so that it can be run again; this session has none. "
             "Use `repro-keras run` for a notebook."
         )
-    wanted = requested(os.path.relpath(main), sys.argv[1:], is_module=False)
-    folder = store.new(project.Project(Path(wanted.root)))
-    before = prepare(wanted, folder)
+    target, is_module = found
+    target = target if is_module else os.path.relpath(target)
+    wanted = requested(target, sys.argv[1:], is_module=is_module)
+    wanted = msgspec.structs.replace(wanted, from_inside=True)
+    folder = store.new(project.find(Path.cwd()))
+    there = prepare(wanted, folder, config.environment_outside())
     recording = recorder.start(folder, Path(wanted.root))
-    outcome = {"status": "finished", "error": None}
-    hook = sys.excepthook
-
-    def failed(kind, error, trace):
-        interrupted = issubclass(kind, KeyboardInterrupt)
-        outcome.update(status="interrupted" if interrupted else "failed", error=kind.__name__)
-        hook(kind, error, trace)
+    ending = inside.Ending()
 
     def finish():
-        recording.finish(outcome["status"] or "finished", outcome["error"])
+        status, error, exit_code = ending.told()
+        recording.finish(status, error)
         try:
-            assemble(wanted, folder, before, config.environment_outside(), None)
+            assemble(wanted, folder, there, exit_code)
             place = os.path.relpath(folder / store.RECORD)
             print(f"repro-keras: recorded in {place}", file=sys.stderr)
-        except ReproError as error:
-            print(f"repro-keras: the run was not recorded: {error}", file=sys.stderr)
+        except (ReproError, OSError) as failure:
+            print(f"repro-keras: the run was not recorded: {failure}", file=sys.stderr)
 
-    sys.excepthook = failed
-    atexit.register(finish)
+    inside.at_exit(finish)

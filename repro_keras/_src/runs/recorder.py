@@ -20,10 +20,15 @@ from repro_keras._src.errors import ReproError
 from repro_keras._src.runs.journal import Journal
 
 _ROWS = 1024
+_PAUSE = 0.5  # seconds that rows may wait for the journal: what a kill can lose
+_PAUSES = 10  # how many of these pass between two looks at what was imported
 _CALLS_KEPT = 200
 
 current: "Recorder | None" = None
 """What records this process; `None` where nothing does."""
+
+expected: Callable[[], object] | None = None
+"""Begins the recording where a script that is verified makes `repro.Record()`."""
 
 _when_started: list[Callable[["Recorder"], None]] = []
 
@@ -41,9 +46,10 @@ class Recorder:
     Args:
         folder: where the journal goes.
         root: the project's folder.
+        is_copy: whether that is a copy, whose links to large files must not be written through.
     """
 
-    def __init__(self, folder: Path, root: Path):
+    def __init__(self, folder: Path, root: Path, *, is_copy: bool = False):
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
@@ -61,8 +67,16 @@ class Recorder:
         self._optimizers: list[weakref.ref] = []
         self._kept: list = []  # what is trained by hand is digested at the end
         self._seen: set[str] = set()
+        self._written: set[str] = set()
+        self._noted: set[str] = set()
+        self._top: set[str] = set()
+        self._is_copy = is_copy
+        self._process = os.getpid()
+        self._over = threading.Event()
+        self._watch: threading.Thread | None = None
         self._later: dict[tuple[str, str, str], tuple[int, str]] = {}
         self._quiet = threading.local()
+        self._input = False
         self._done = False
         self._journal.write("start", configuration=_configuration())
 
@@ -107,6 +121,52 @@ class Recorder:
         self._steps = steps
         self._journal.write("resumed", steps=steps)
 
+    def _begin_watch(self) -> None:
+        """From the first call of Keras on, what happens is written down within half a second.
+
+        Not before: other scripts get no thread.
+        """
+        if self._watch is None:
+            self._watch = threading.Thread(
+                target=self._watched, name="repro_keras journal", daemon=True
+            )
+            self.note()
+            self._watch.start()
+
+    def _watched(self) -> None:
+        pauses = 0
+        while not self._over.wait(_PAUSE):
+            self.flush()
+            pauses += 1
+            if pauses % _PAUSES == 0:
+                self.note()
+
+    def note(self) -> None:
+        """Notes what was imported since the last time: a run that is killed never says it."""
+        with self.lock, self._quietly():
+            new = set(sys.modules) - self._noted
+            if not new:
+                return
+            self._noted |= new
+            for path in project.local_modules(self._project, new):
+                place = self._project.relative(path)
+                with contextlib.suppress(OSError):
+                    digest, size = project.sha256(path), path.stat().st_size
+                    self._journal.write("code", path=place, sha256=digest, size=size)
+            top = {name.partition(".")[0] for name in new} - self._top
+            self._top |= top
+            self._journal.write("modules", names=sorted(top), configuration=_configuration())
+
+    @contextlib.contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Inside, files that are opened are ours."""
+        before = getattr(self._quiet, "on", False)
+        self._quiet.on = True
+        try:
+            yield
+        finally:
+            self._quiet.on = before
+
     def _settle(self) -> None:
         self.drain()
         self.flush()
@@ -135,6 +195,7 @@ class Recorder:
         """The number of a model that is about to be trained."""
         number = _index(self._models, model)
         if number is None:
+            self._begin_watch()
             number = len(self._models)
             self._models.append(weakref.ref(model))
             name = getattr(model, "name", "variables")
@@ -182,6 +243,7 @@ class Recorder:
 
     def session(self, name: str, initial: dict[str, str]) -> None:
         """A session is about to make its first step, with the digests of its variables."""
+        self._begin_watch()
         self._journal.write("model", name=name, type="Session", initial=initial)
 
     def saved(self, variables: dict[str, str]) -> None:
@@ -197,6 +259,7 @@ class Recorder:
             self._data(method, arguments)
 
     def _data(self, method: str, arguments: dict) -> None:
+        self._begin_watch()
         number = self._calls.get(method, 0)
         self._calls[method] = number + 1
         for argument in ("x", "y", "sample_weight", "validation_data"):
@@ -229,19 +292,40 @@ class Recorder:
             stat = os.stat(text)
             if not os.path.isfile(text) or stat.st_mtime_ns >= self._began:
                 return  # what the run wrote itself is not where it began
-            self._quiet.on = True
-            try:
+            with self._quietly():
                 digest = project.sha256(text)
-            finally:
-                self._quiet.on = False
             self._journal.write("read", path=place, sha256=digest, size=stat.st_size)
         except (OSError, ValueError):
             return  # whoever opens it gets the error
+
+    def wrote(self, path: str | bytes | os.PathLike, *, moved: bool = False) -> None:
+        """A file is about to be opened to be written, or something to be moved there."""
+        if self._is_copy and not moved:
+            with contextlib.suppress(OSError, ValueError), self._quietly():
+                self._project.own(os.fsdecode(path))
+        if self._done or getattr(self._quiet, "on", False):
+            return
+        with contextlib.suppress(OSError, ValueError):
+            place = self._project.relative(os.fsdecode(path))
+            if place is None or place in self._written:
+                return
+            self._written.add(place)
+            if self._project.is_of_user(place):
+                self._journal.write("wrote", path=place)
+
+    def read_input(self) -> None:
+        """The standard input was read."""
+        if not self._input and not self._done:
+            self._input = True
+            self._journal.write("input")
 
     # The end
 
     def finish(self, status: str, error: str | None = None) -> None:
         """The script is over; what it trained is digested."""
+        if os.getpid() != self._process:
+            return  # a child that it forked
+        self._over.set()
         self._settle()
         for (method, argument, kind), (count, digest) in self._later.items():
             self._journal.write(
@@ -265,15 +349,13 @@ class Recorder:
             outcomes.update(ending())
         outcomes["generators"] = _hex_digest(self._generators())
         self._done = True
-        modules = project.local_modules(self._project)
+        self.note()
         self._journal.write(
             "finish",
             status=status,
             error=error,
             configuration=_configuration(),
             outcomes=outcomes,
-            code=[str(path) for path in modules],
-            modules=sorted({name.partition(".")[0] for name in sys.modules}),
         )
         self._journal.close()
 
@@ -301,10 +383,10 @@ class Recorder:
         return found
 
 
-def start(folder: Path, root: Path) -> Recorder:
+def start(folder: Path, root: Path, *, is_copy: bool = False) -> Recorder:
     """Begins to record this process; there is one recorder in a process."""
     global current
-    recorder = current = Recorder(folder, root)
+    recorder = current = Recorder(folder, root, is_copy=is_copy)
     sys.addaudithook(lambda event, arguments: _audit(recorder, event, arguments))
     for begin in _when_started:
         begin(recorder)
@@ -313,10 +395,23 @@ def start(folder: Path, root: Path) -> Recorder:
 
 def _audit(recorder: Recorder, event: str, arguments: tuple) -> None:
     if event == "open":
-        path, mode, flags = arguments
-        reading = mode[:1] == "r" if mode else not flags & (os.O_WRONLY | os.O_RDWR)
-        if reading and isinstance(path, (str, bytes, os.PathLike)):
-            recorder.opened(path)
+        path, _, flags = arguments
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        if not flags & os.O_TRUNC:
+            recorder.opened(path)  # what is appended to is data too
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            recorder.wrote(path)
+    elif event in ("os.rename", "os.link", "os.symlink"):
+        recorder.wrote(arguments[1], moved=True)
+    elif event in ("os.truncate", "os.chmod", "os.utime"):
+        if isinstance(arguments[0], (str, bytes, os.PathLike)):
+            recorder.wrote(arguments[0])
+    elif event == "sqlite3.connect":
+        recorder.opened(arguments[0])
+        recorder.wrote(arguments[0])
+    elif event == "builtins.input" and sys.stdin is not None and sys.stdin.isatty():
+        recorder.read_input()  # from elsewhere, it is told by the file
 
 
 def _configuration() -> dict:

@@ -17,6 +17,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         root: the project's folder.
         folder: the working directory.
         ignored: patterns of files whose bytes are not compared.
+        from_inside: whether recording begins where the script makes `repro.Record()`.
+        is_copy: whether the project is a copy made to verify, whose links must not be written
+            through.
     """
 
     kind: str
@@ -25,6 +28,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     folder: str
     ignored: list[str] = []
+    from_inside: bool = False
+    is_copy: bool = False
 
 
 def write(folder: Path, request: Request) -> None:

@@ -1,8 +1,11 @@
 """The folder of recorded runs, `.repro/runs` in a project's folder."""
 
+import contextlib
 import dataclasses
 import json
+import math
 import os
+import platform
 import shutil
 import time
 from pathlib import Path
@@ -10,10 +13,12 @@ from pathlib import Path
 from repro_keras._src import atomic, record
 from repro_keras._src.errors import RecordError, RunError
 from repro_keras._src.project import RUNS, Project
+from repro_keras._src.runs import journal, process
 
 RECORD = "record.json"
 ABOUT = "about.json"
 COPY = "project"
+_SILENT = 600  # seconds after which a run on another host is taken to be over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +45,35 @@ class Listed:
 
     @property
     def is_running(self) -> bool:
-        pid = self.about.get("pid")
-        if self.path.exists() or not isinstance(pid, int):
+        if self.path.exists():
             return False
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:
-            return True
-        return True
+        if self.about.get("host") != platform.node():  # processes there are not seen from here
+            return time.time() - _changed(self.folder) < _SILENT
+        for name in ("pid", "child"):
+            pid = self.about.get(name)
+            if isinstance(pid, int) and process.is_alive(pid, self.about.get(f"{name}_identity")):
+                return True
+        return False
+
+
+def written_by_others(folder: Path) -> set[str]:
+    """The files that runs which overlapped with this one have opened to write."""
+    began = about(folder).get("began", 0.0)
+    found: set[str] = set()
+    for other in folder.parent.iterdir():
+        facts = about(other)
+        if other == folder or facts.get("began", math.inf) + facts.get("seconds", math.inf) < began:
+            continue
+        found.update(facts.get("wrote", []))
+        if not (other / RECORD).exists():
+            found |= journal.Story(other).wrote
+    return found
+
+
+def _changed(folder: Path) -> float:
+    with contextlib.suppress(OSError):
+        return max((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
+    return 0.0
 
 
 def new(project: Project) -> Path:
@@ -77,6 +101,12 @@ def new(project: Project) -> Path:
         ) from None
 
 
+def owner(path: Path) -> Project | None:
+    """The project among whose runs a record lies; `None` for one that lies elsewhere."""
+    runs = Path(os.path.abspath(path)).parent.parent
+    return Project(runs.parent.parent) if runs.parts[-2:] == (RUNS, "runs") else None
+
+
 def say(folder: Path, **facts) -> None:
     """Adds to what is known about a run beside its record."""
     with atomic.replacing(folder / ABOUT) as place:
@@ -85,21 +115,29 @@ def say(folder: Path, **facts) -> None:
 
 def about(folder: Path) -> dict:
     try:
-        return json.loads((folder / ABOUT).read_text())
-    except (OSError, ValueError):
+        found = json.loads((folder / ABOUT).read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
-def every(project: Project) -> list[Listed]:
-    """All runs of a project, the oldest first."""
+def every(project: Project, *, read: bool = True) -> list[Listed]:
+    """All runs of a project, the oldest first.
+
+    Args:
+        project: the project.
+        read: whether to read their records.
+    """
     runs = project.root / RUNS / "runs"
     if not runs.is_dir():
         return []
-    return [_listed(folder) for folder in sorted(runs.iterdir()) if folder.is_dir()]
+    return [_listed(folder, read) for folder in sorted(runs.iterdir()) if folder.is_dir()]
 
 
-def _listed(folder: Path) -> Listed:
+def _listed(folder: Path, read: bool) -> Listed:
     statement, trouble = None, None
+    if not read:
+        return Listed(folder.name, folder, about(folder), None, None)
     if (folder / RECORD).exists():
         try:
             statement = record.read(folder / RECORD)
@@ -146,8 +184,17 @@ def find(project: Project, wanted: str | None) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Removes a run; what its copy of the project links to stays."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Removes a run; what its copy of the project links to stays.
+
+    Raises:
+        RunError: where that cannot be.
+    """
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return  # somebody else has removed it
+    except OSError as error:
+        raise RunError(f"{folder} could not be removed: {error}") from None
 
 
 def size(folder: Path) -> int:

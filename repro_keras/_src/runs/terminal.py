@@ -1,5 +1,6 @@
 """Running a process whose output is passed on, with a line of progress below it on a terminal."""
 
+import collections
 import contextlib
 import os
 import select
@@ -18,8 +19,14 @@ try:
 except ImportError:  # Windows: output is passed on, without a line of progress
     fcntl = pty = termios = None
 
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    _SIGNALS.append(signal.SIGHUP)
 _CLEAR = b"\r\x1b[2K"
 _QUIET = 0.3  # seconds without output after which the line is drawn
+_GRACE = 0.2  # seconds in which a signal that a whole group of processes got is heard by the child
+HEARD = "signals"
+"""The file in which the child notes, a byte each, the signals that it got."""
 
 
 def run(
@@ -29,8 +36,11 @@ def run(
     folder: Path,
     output: Path | None,
     progress: Callable[[], str],
+    heard: Path,
 ) -> int:
     """Runs a process to its end; Ctrl-C goes to it, and it decides what to do.
+
+    It begins with interrupts blocked: it unblocks them when it is so far that it can note them.
 
     Args:
         command: the program and its arguments.
@@ -38,41 +48,72 @@ def run(
         folder: its working directory.
         output: a file for its output; `None` passes it on.
         progress: makes the line that is shown where the standard output is a terminal.
+        heard: the file in which it notes the signals that it got.
 
     Returns:
         Its exit status; negative where a signal ended it.
     """
     options = {"env": environment, "cwd": folder}
-    with _signals_for() as children:
+    with _signals_for(heard) as children:
         if output is not None:
             with open(output, "wb") as file:
-                process = subprocess.Popen(
+                process = _start(
                     command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, **options
                 )
                 children.append(process)
                 return _wait(process, progress)
         if pty is None or not (sys.stdout.isatty() and sys.stderr.isatty()):
-            process = subprocess.Popen(command, **options)
+            process = _start(command, **options)
             children.append(process)
             return process.wait()
         return _run_on_terminal(command, options, progress, children)
 
 
+def _start(command: list[str], **options) -> subprocess.Popen:
+    if not hasattr(signal, "pthread_sigmask"):
+        return subprocess.Popen(command, **options)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(command, **options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def note_signals(path: Path) -> None:
+    """In the child: from here on, the signals that come are noted, and interrupts come."""
+    if hasattr(signal, "pthread_sigmask"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+        signal.set_wakeup_fd(os.open(path, flags, 0o666), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 @contextlib.contextmanager
-def _signals_for() -> Iterator[list[subprocess.Popen]]:
-    """Inside, an interrupt is the child's, which the terminal sends it too; others are sent on."""
+def _signals_for(heard: Path) -> Iterator[list[subprocess.Popen]]:
+    """Inside, signals are the child's: sent on where it does not get them by itself.
+
+    A terminal, and `timeout`, send them to the whole group of processes; `kill` to one.
+    """
     children: list[subprocess.Popen] = []
+    got: collections.Counter = collections.Counter()
     if threading.current_thread() is not threading.main_thread():
         yield children
         return
 
     def pass_on(number, frame):
-        for child in children:
-            if number != signal.SIGINT:
+        got[number] += 1
+        timer = threading.Timer(_GRACE, send, (number, got[number]))
+        timer.daemon = True
+        timer.start()
+
+    def send(number, count):
+        noted = heard.read_bytes().count(number) if heard.exists() else 0
+        if noted < count:
+            for child in children:
                 child.send_signal(number)
 
-    # No SIG_IGN: the child would inherit it.
-    before = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
+    # No SIG_IGN: the child would inherit it. What we were told to ignore (nohup), we do.
+    wanted = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {n: signal.signal(n, pass_on) for n in wanted}
     try:
         yield children
     finally:
@@ -96,8 +137,9 @@ def clear() -> None:
 
 
 def _draw(terminal: int, line: str) -> None:
-    width = os.get_terminal_size(terminal).columns
-    os.write(terminal, _CLEAR + b"\x1b[2m" + line[: width - 1].encode() + b"\x1b[0m")
+    with contextlib.suppress(OSError):  # the terminal was closed
+        width = os.get_terminal_size(terminal).columns
+        os.write(terminal, _CLEAR + b"\x1b[2m" + line[: width - 1].encode() + b"\x1b[0m")
 
 
 def _run_on_terminal(command, options, progress, children) -> int:
@@ -112,7 +154,7 @@ def _run_on_terminal(command, options, progress, children) -> int:
     with contextlib.suppress(OSError):
         size = fcntl.ioctl(1, termios.TIOCGWINSZ, b"\0" * 8)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
-    process = subprocess.Popen(command, stdout=slave, stderr=slave, **options)
+    process = _start(command, stdout=slave, stderr=slave, **options)
     children.append(process)
     os.close(slave)
     at_line_start, drawn, last = True, False, time.monotonic()
@@ -139,6 +181,7 @@ def _run_on_terminal(command, options, progress, children) -> int:
 
 
 def _write_all(content: bytes) -> None:
-    sys.stdout.flush()
-    while content:
-        content = content[os.write(1, content) :]
+    with contextlib.suppress(OSError):  # the terminal was closed; the run goes on
+        sys.stdout.flush()
+        while content:
+            content = content[os.write(1, content) :]
