@@ -137,6 +137,10 @@ def _describe_of_tensorflow(tf, x, where: str) -> dict | None:
     return None
 
 
+def _describe_of_state(states, x, where: str) -> dict | None:
+    return x.describe() if isinstance(x, states.State) else None
+
+
 def _describe_of_pandas(pandas, x, where: str) -> dict | None:
     if isinstance(x, pandas.DataFrame):  # in its order, which models see
         return digest_arrays.describe_list(
@@ -175,6 +179,7 @@ def _describe_of_torch(torch, x, where: str) -> dict | None:
 _OF_PACKAGES = {
     "keras": _describe_of_keras,
     "tensorflow": _describe_of_tensorflow,
+    "repro_keras._src.state.value": _describe_of_state,
     "pandas": _describe_of_pandas,
     "scipy.sparse": _describe_of_scipy,
     "torch": _describe_of_torch,

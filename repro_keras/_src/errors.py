@@ -49,16 +49,16 @@ class FileFormatError(_FileError, ValueError):
     """A file cannot be read, or is not what its name says."""
 
 
-class StateError(_FileError, ValueError):
-    """A state of training cannot be read, or is not one of this model or graph."""
-
-
 class MissingExtraError(ReproError, ImportError):
     """An optional package is not installed."""
 
 
 class RecordError(_FileError, ValueError):
     """A record of a run cannot be read, was changed, or is not one that this version knows."""
+
+
+class StateError(ReproError, RuntimeError):
+    """Training cannot be resumed, or could not be resumed exactly."""
 
 
 class RunError(ReproError, RuntimeError):

@@ -73,6 +73,17 @@ def epochs(indices: Iterable[int], steps: int | None) -> Iterator[Iterable[int]]
         yield part
 
 
+def without(parts: Iterator[Iterable[int]], first: int) -> Iterator[Iterable[int]]:
+    """Parts of indices without the first ones, which cost next to nothing."""
+    for part in parts:
+        if first:
+            if isinstance(part, list) and len(part) <= first:
+                first -= len(part)
+                continue
+            part, first = itertools.islice(part, first, None), 0
+        yield part
+
+
 def _in_order(pool, load, indices, ahead) -> Iterator[Any]:
     waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     try:

@@ -141,6 +141,11 @@ def start_afresh() -> None:
         _outermost = _outermost.afresh()
 
 
+def outer_states(name: str) -> list:
+    """What the scopes around this one have put aside of Keras's own, by its name."""
+    return [state.get(name) for state in _threads.outside if isinstance(state, dict)]
+
+
 def session() -> int:
     """How often names were started afresh: what is counted per session starts again with it."""
     return _sessions

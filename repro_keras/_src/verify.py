@@ -258,24 +258,28 @@ def _of_data(then: record.Run, now: record.Run) -> Row | None:
 
 def _of_trail(then: record.Run, now: record.Run) -> list[Row]:
     steps = sum(len(segment.steps.loss) for segment in then.trail)
-    epochs = [segment for segment in then.trail if segment.epoch is not None]
+    epochs = [segment for segment in then.trail if _ends_with_digests(segment)]
     rows = []
     same_steps, same_epochs = 0, 0
     for a, b in zip(then.trail, now.trail, strict=False):
         same_steps += _same_steps(a.steps, b.steps)
-        same_epochs += a.epoch is not None and same_segment(a, b)
+        same_epochs += _ends_with_digests(a) and same_segment(a, b)
     ended = then.status in ("finished", "failed")
     total = sum(len(segment.steps.loss) for segment in now.trail)
     if steps or total:
         same = same_steps == steps and (steps == total or not ended)
         rows.append(Row("steps", str(steps), f"{same_steps} the same of {total}", same))
-    now_epochs = sum(segment.epoch is not None for segment in now.trail)
+    now_epochs = sum(map(_ends_with_digests, now.trail))
     if epochs or now_epochs:
         same = same_epochs == len(epochs) and (now_epochs == len(epochs) or not ended)
-        rows.append(
-            Row("epochs", str(len(epochs)), f"{same_epochs} the same of {now_epochs}", same)
-        )
+        what = "epochs" if any(s.epoch is not None for s in epochs) else "saves"
+        rows.append(Row(what, str(len(epochs)), f"{same_epochs} the same of {now_epochs}", same))
     return rows
+
+
+def _ends_with_digests(segment: record.Segment) -> bool:
+    """Whether it is an epoch, or the steps before a save of a session."""
+    return segment.epoch is not None or bool(segment.layers)
 
 
 def same_segment(a: record.Segment, b: record.Segment) -> bool:
@@ -305,6 +309,7 @@ def _columns(steps: record.Steps) -> list[tuple]:
 
 _SUBJECTS = {
     "final weights": ("model/", "/weights"),
+    "variables": ("session/", "/variables"),
     "optimizer": ("", "optimizer"),
     "generators": ("", "generators"),
     "history": ("history", ""),

@@ -25,9 +25,10 @@ from repro_keras._src import config as _config
 if not _backends.started() and not _config.OFF:
     _tf.disable_eager_execution()
 
-from repro_keras.v1.sessions import config_proto as config_proto  # noqa: E402
-from repro_keras.v1.sessions import session as session  # noqa: E402
-from repro_keras.v1.sessions import set_session as set_session  # noqa: E402
+from repro_keras.v1.recording import record as record
+from repro_keras.v1.sessions import config_proto as config_proto
+from repro_keras.v1.sessions import session as session
+from repro_keras.v1.sessions import set_session as set_session
 
 get_variable = _tf.get_variable
 variable_scope = _tf.variable_scope

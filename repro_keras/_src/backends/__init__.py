@@ -1,7 +1,8 @@
 """What differs between backends, behind one interface; TensorFlow is the one there is.
 
-A backend module offers what this one calls: `started`, `check_before`, `apply`, `seed`,
-`session_was_made`, `INTER_OP_THREADS`, `drawn`, `require_gpu`, `amiss` and `outside_graph`. It is loaded only when its library is.
+A backend module offers what this one calls: `INTER_OP_THREADS`, `started`, `session_was_made`,
+`check_before`, `apply`, `seed`, `drawn`, `draws`, `set_draws`, `require_gpu`, `amiss` and
+`outside_graph`. It is loaded only when its library is.
 """
 
 import importlib
@@ -55,6 +56,16 @@ def seed(number: int) -> None:
 def drawn() -> object:
     """The state of what the library draws from by itself: equal where nothing was drawn."""
     return _backend().drawn()
+
+
+def draws() -> object:
+    """The states of all generators of the library, as numbers and arrays."""
+    return _backend().draws()
+
+
+def set_draws(states) -> None:
+    """Puts back what `draws` returned."""
+    _backend().set_draws(states)
 
 
 def require_gpu(config: "ReproConfig") -> None:

@@ -1,12 +1,15 @@
 """TensorFlow: thread pools, devices, deterministic operations, and its global seed."""
 
 import gc
+import random
 from typing import TYPE_CHECKING
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.client import session
 from tensorflow.python.eager import context
 from tensorflow.python.framework import config as framework_config
+from tensorflow.python.ops import stateful_random_ops
 from tensorflow.python.util import _pywrap_util_port
 
 from repro_keras._src.errors import ConfigError, StageError
@@ -107,6 +110,26 @@ def seed(number: int) -> None:
 def drawn() -> object:
     seeds = context.context()._rng  # it seeds each op that has no seed  # pyright: ignore
     return None if seeds is None else seeds.getstate()
+
+
+def draws() -> dict:
+    seeds = context.context()._rng  # pyright: ignore
+    state = None
+    if seeds is not None:
+        version, numbers, gauss = seeds.getstate()
+        state = [version, np.array(numbers, "uint32"), gauss]
+    made = stateful_random_ops.global_generator
+    return {"ops": state, "generator": None if made is None else made.state.numpy()}
+
+
+def set_draws(states: dict) -> None:
+    if states["ops"] is not None:
+        version, numbers, gauss = states["ops"]
+        if context.context()._rng is None:  # pyright: ignore
+            context.context()._rng = random.Random()  # pyright: ignore
+        context.context()._rng.setstate((version, tuple(numbers.tolist()), gauss))  # pyright: ignore
+    if states["generator"] is not None:
+        tf.random.get_global_generator().state.assign(states["generator"])
 
 
 def require_gpu(config: "ReproConfig") -> None:

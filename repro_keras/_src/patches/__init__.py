@@ -1,7 +1,7 @@
 """The seam: the few functions of Keras that are wrapped in place, one file per subject.
 
-`install_in_backend` runs right after TensorFlow was imported, `install` after Keras, by whomever. Only here, in `_src/backends` and in
-`v1` are private names of Keras and TensorFlow touched.
+`install_in_backend` runs right after TensorFlow was imported, `install` after Keras, by whomever.
+Only here, in `_src/backends` and in `v1` are private names of Keras and TensorFlow touched.
 """
 
 import os
@@ -52,9 +52,17 @@ def install() -> None:
 
 def install_in_backend() -> None:
     """Puts the rows in place that need no Keras, right after the backend was imported."""
-    from repro_keras._src.patches import data_seeds, graphs, random_ops, sessions
+    from repro_keras._src.patches import data_seeds, graphs, random_ops, session_steps, sessions
+    from repro_keras._src.runs import recorder
 
-    rows = [*graphs.PATCHES, *random_ops.PATCHES, *sessions.PATCHES, *data_seeds.PIPELINES]
+    recorder.when_started(session_steps.begin)
+    rows = [
+        *graphs.PATCHES,
+        *random_ops.PATCHES,
+        *sessions.PATCHES,
+        *session_steps.PATCHES,
+        *data_seeds.PIPELINES,
+    ]
     try:
         _put_in_place(rows)
     except (SeamError, ImportError) as error:
@@ -117,6 +125,8 @@ def _rows() -> list:
         generators,
         names,
         order,
+        positions,
+        resume,
         session,
         steps,
         tf_names,
@@ -140,6 +150,8 @@ def _rows() -> list:
         *fits.PATCHES,
         *steps.PATCHES,
         *eager.PATCHES,
+        *positions.PATCHES,
+        *resume.PATCHES,
         *tf_names.patches(),
     ]
 

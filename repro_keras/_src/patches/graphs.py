@@ -105,17 +105,25 @@ def _seed_by_name(original):
     return get_seed
 
 
-def _name_op(original):
-    @functools.wraps(original)
-    def _apply_op_helper(op_type_name, name=None, **keywords):
-        if type(keywords.get("seed2")) is Unseeded:
-            wanted = name or op_type_name
-            if not wanted.endswith("/"):
-                wanted = ops.get_default_graph().unique_name(wanted, mark_as_used=False)
-            keywords["seed2"] = seed_of_op(wanted)
-        return original(op_type_name, name, **keywords)
+def named(op_type: str):
+    """Makes of a function that adds a random op one that resolves its seed by the op's name."""
 
-    return _apply_op_helper
+    def make(original):
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def add(*args, **kwargs):
+            given = signature.bind(*args, **kwargs)
+            if type(given.arguments.get("seed2")) is Unseeded:
+                name = given.arguments.get("name") or op_type
+                if not name.endswith("/"):
+                    name = ops.get_default_graph().unique_name(name, mark_as_used=False)
+                given.arguments["seed2"] = seed_of_op(name)
+            return original(*given.args, **given.kwargs)
+
+        return add
+
+    return make
 
 
 def _name_variable(original):
@@ -156,17 +164,29 @@ PATCHES = (
         issue="tensorflow/tensorflow#14675",
     ),
     Patch(
-        target="tensorflow.python.framework.op_def_library:_apply_op_helper",
-        parameters=("op_type_name", "name", "keywords"),
-        make=_name_op,
-        why="such a seed is made of the op's name, so that an added op shifts no other",
-        issue="tensorflow/tensorflow#31149",
-    ),
-    Patch(
         target="tensorflow.python.ops.variable_scope:_VariableStore._get_single_variable",
         parameters=None,  # `name` is looked up in the signature
         make=_name_variable,
         why="a variable's initializer draws from a seed made of the variable's full name",
         issue="tensorflow/tensorflow#31149",
+    ),
+    *(
+        Patch(
+            target=f"tensorflow.python.ops.{module}:{function}",
+            parameters=None,  # `seed2` and `name` are looked up in the signature
+            make=named("".join(part.title() for part in function.split("_"))),
+            why="its seed is made of the op's name, so that an added op shifts no other",
+            issue="tensorflow/tensorflow#31149",
+        )
+        for module, function in (
+            ("gen_candidate_sampling_ops", "all_candidate_sampler"),
+            ("gen_candidate_sampling_ops", "fixed_unigram_candidate_sampler"),
+            ("gen_candidate_sampling_ops", "learned_unigram_candidate_sampler"),
+            ("gen_candidate_sampling_ops", "log_uniform_candidate_sampler"),
+            ("gen_candidate_sampling_ops", "uniform_candidate_sampler"),
+            ("gen_image_ops", "sample_distorted_bounding_box_v2"),
+            ("gen_nn_ops", "fractional_avg_pool"),
+            ("gen_nn_ops", "fractional_max_pool"),
+        )
     ),
 )

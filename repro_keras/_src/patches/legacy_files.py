@@ -8,6 +8,7 @@ from base64 import encodebytes
 from pathlib import Path
 
 import h5py
+from tensorflow.core.protobuf import fingerprint_pb2
 from tensorflow.python.framework import ops
 
 from repro_keras._src import atomic, checkpoint
@@ -47,6 +48,19 @@ def _save_weights_whole(original):
     return save_weights
 
 
+def _write_without_uuid(original):
+    @functools.wraps(original)
+    def save(model, filepath, *args, **kwargs):
+        original(model, filepath, *args, **kwargs)
+        path = Path(filepath, "fingerprint.pb")
+        if _is_local(filepath) and path.exists():
+            fingerprint = fingerprint_pb2.FingerprintDef.FromString(path.read_bytes())
+            fingerprint.ClearField("uuid")
+            path.write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+    return save
+
+
 def _dump_canonically(original):
     @functools.wraps(original)
     def func_dump(func):
@@ -68,8 +82,9 @@ def _refuse_in_graphs(original):
             verb, outcome = ("saved", "fail") if "save" in original.__name__ else _LOADED
             raise FileFormatError(
                 f"{path} cannot be {verb} here: tf_keras has the formats .keras and .weights.h5 "
-                f"for eager execution only, and in graphs and sessions it would {outcome}. Save as .h5 or .hdf5 (`model.save('model.h5')`, "
-                "`model.save_weights('weights.hdf5')`), and open .keras files with Keras 3."
+                f"for eager execution only, and in graphs and sessions it would {outcome}. Save "
+                "as .h5 or .hdf5 (`model.save('model.h5')`, `model.save_weights('weights.hdf5')`), "
+                "and open .keras files with Keras 3."
             )
         return original(*args, **kwargs)
 
@@ -91,6 +106,20 @@ PATCHES = (
         parameters=("model", "filepath", "overwrite", "save_format", "options"),
         make=_save_weights_whole,
         why="the same for weights",
+    ),
+    Patch(
+        target="tf_keras.src.saving.legacy.saved_model.save:save",
+        parameters=(
+            "model",
+            "filepath",
+            "overwrite",
+            "include_optimizer",
+            "signatures",
+            "options",
+            "save_traces",
+        ),
+        make=_write_without_uuid,
+        why="a SavedModel's fingerprint holds a random number",
     ),
     Patch(
         target="tf_keras.src.utils.generic_utils:func_dump",

@@ -8,8 +8,10 @@ import functools
 import itertools
 import threading
 import warnings
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 
+import numpy as np
 import tensorflow as tf
 from keras.src import tree
 from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
@@ -27,12 +29,39 @@ class Passes:
     Attributes:
         fit: the `fit` whose data these are.
         number: which pass it is, from 0; read by the pipeline as it starts a pass.
+        kept: whether its position is kept, so that another process can go on.
+        iterator: TensorFlow's, of the pass that was begun last.
+        at_begin: called with that iterator as a pass begins.
     """
 
-    def __init__(self, fit: order.Fit):
+    def __init__(self, fit: order.Fit, kept: bool = False):
         self.fit = fit
         self.number = -1
+        self.kept = kept
+        self.iterator = None
+        self.at_begin: Callable | None = None
+        self.owner: Callable = lambda: None  # Keras's epoch iterator
+        self._continued = (-1, 0)
         self._items: Generator | None = None
+
+    def continue_at(self, number: int, start: int) -> None:
+        """Pass `number` comes next, and begins after `start` batches."""
+        self.number = number - 1
+        self._continued = (number, start)
+
+    @property
+    def start(self) -> int:
+        """How many batches of this pass another process has used."""
+        number, start = self._continued
+        return start if number == self.number else 0
+
+    def begin(self, dataset):
+        """Begins a pass over a data set, and returns its iterator."""
+        self.number += 1
+        self.iterator = iter(dataset)
+        if self.at_begin is not None:
+            self.at_begin(self.iterator)
+        return self.iterator
 
     def loading(self, items: Generator) -> Generator:
         """Remembers what loads the items of the pass that begins, to end its workers."""
@@ -63,8 +92,7 @@ class _Pass:
     def begun(self):
         """The iterator of the data set, which TensorFlow's functions take."""
         if self._iterator is None:
-            self._passes.number += 1
-            self._iterator = iter(self._dataset)
+            self._iterator = self._passes.begin(self._dataset)
         return self._iterator
 
 
@@ -75,6 +103,7 @@ class _Current(threading.local):
         self.fit: order.Fit | None = None  # that has begun and has no data yet
         self.iterator = None  # the epoch iterator that is being made
         self.passes: list[list[Passes]] = []  # for each `fit` or the like that runs, of its data
+        self.keep = False  # whether the position of the `fit` that begins is kept
 
 
 _current = _Current()
@@ -94,6 +123,31 @@ def _count_fits(original):
             _current.fit = None
 
     return fit
+
+
+@contextlib.contextmanager
+def keeping(kept: bool):
+    """Inside, the position in the data of a `fit` is kept, or not."""
+    outer, _current.keep = _current.keep, kept
+    try:
+        yield
+    finally:
+        _current.keep = outer
+
+
+def training() -> Passes | None:
+    """The passes over the training data of the innermost `fit`."""
+    return _current.passes[-1][0] if _current.passes and _current.passes[-1] else None
+
+
+def passes_of(epoch_iterator) -> Passes | None:
+    """The passes that an epoch iterator makes."""
+    return _passes.get(epoch_iterator)
+
+
+def passes_being_made() -> Passes | None:
+    """The passes of the epoch iterator that is being made."""
+    return _passes.get(_current.iterator)
 
 
 def _end_workers(original):
@@ -141,7 +195,9 @@ def _claim_fit() -> order.Fit:
 def _count_passes(original):
     @functools.wraps(original)
     def __init__(self, distribute_strategy=None, *args, **kwargs):
-        passes = Passes(_claim_fit())
+        kept = _current.fit is not None and _current.keep
+        passes = Passes(_claim_fit(), kept)
+        passes.owner = weakref.ref(self)
         _passes.set(self, passes)
         if _current.passes:
             _current.passes[-1].append(passes)
@@ -188,7 +244,7 @@ def _order_arrays(original):
     @functools.wraps(original)
     def get_tf_dataset(self):
         passes = _passes.get(_current.iterator)
-        if not self._shuffle or passes is None:
+        if passes is None or not (self._shuffle or passes.kept):
             return original(self)
         size, batch_size = self._num_samples, self._batch_size
         inside = batch_size if self._shuffle == "batch" else None
@@ -196,7 +252,13 @@ def _order_arrays(original):
         arrays = tree.lists_to_tuples(arrays)
 
         def one_pass():
-            yield passes.fit.permutation(passes.number, size, inside)
+            if self._shuffle:
+                indices = passes.fit.permutation(passes.number, size, inside)
+            else:
+                indices = np.arange(size)
+            indices = indices[passes.start * batch_size :]
+            if len(indices):
+                yield indices
 
         def batch_at(indices, arrays):
             def gather(x):
@@ -207,7 +269,7 @@ def _order_arrays(original):
             return tree.traverse(gather, arrays)
 
         indices = tf.data.Dataset.from_generator(
-            one_pass, output_signature=tf.TensorSpec([size], tf.int64)
+            one_pass, output_signature=tf.TensorSpec([None], tf.int64)
         )
         indices = indices.rebatch(batch_size, drop_remainder=size % batch_size == 0)
         # Zipped and not captured: in the graph of `map`, arrays would be constants.
@@ -242,7 +304,8 @@ def _order_items(original):
             if steps is not None:  # Keras asks for whole executions
                 at_once = iterator.steps_per_execution
                 steps = -(-steps // at_once) * at_once
-            for part in loading.epochs(_indices(dataset, self.shuffle, passes), steps):
+            parts = loading.epochs(_indices(dataset, self.shuffle, passes), steps)
+            for part in loading.without(parts, passes.start):
                 for item in load(passes, part):
                     yield self._standardize_batch(item)
 

@@ -15,7 +15,6 @@ from tensorflow.python.ops import (
     array_ops,
     control_flow_v2_func_graphs,
     gen_array_ops,
-    gen_random_ops,
     gen_resource_variable_ops,
     gen_stateful_random_ops,
     gen_stateless_random_ops,
@@ -176,6 +175,8 @@ def _size(shape):
 
 def _draw_floats(stateless, type_name):
     def make(original):
+        original = graphs.named(type_name)(original)
+
         @functools.wraps(original)
         def draw(shape, dtype, seed=0, seed2=0, name=None):
             if not _can_keep_state():
@@ -191,6 +192,8 @@ def _draw_floats(stateless, type_name):
 
 
 def _draw_integers(original):
+    original = graphs.named("RandomUniformInt")(original)
+
     @functools.wraps(original)
     def random_uniform_int(shape, minval, maxval, seed=0, seed2=0, name=None):
         if not _can_keep_state():
@@ -206,6 +209,8 @@ def _draw_integers(original):
 
 
 def _gamma(original):
+    original = graphs.named("RandomGamma")(original)
+
     @functools.wraps(original)
     def random_gamma(shape, alpha, seed=0, seed2=0, name=None):
         if not _can_keep_state():
@@ -236,6 +241,8 @@ def _is_free(seed2) -> bool:
 
 
 def _shuffle(original):
+    original = graphs.named("RandomShuffle")(original)
+
     @functools.wraps(original)
     def random_shuffle(value, seed=0, seed2=0, name=None):
         value = ops.convert_to_tensor(value)
@@ -254,6 +261,8 @@ def _shuffle(original):
 
 
 def _multinomial(original):
+    original = graphs.named("Multinomial")(original)
+
     @functools.wraps(original)
     def multinomial(logits, num_samples, seed=0, seed2=0, output_dtype=dtypes.int64, name=None):
         if not _is_free(seed2):
@@ -268,6 +277,8 @@ def _multinomial(original):
 
 
 def _poisson(original):
+    original = graphs.named("RandomPoissonV2")(original)
+
     @functools.wraps(original)
     def random_poisson_v2(shape, rate, seed=0, seed2=0, dtype=dtypes.int64, name=None):
         if not _is_free(seed2):
@@ -282,6 +293,8 @@ def _poisson(original):
 
 
 def _truncated(original):
+    original = graphs.named("ParameterizedTruncatedNormal")(original)
+
     @functools.wraps(original)
     def parameterized_truncated_normal(
         shape, means, stdevs, minvals, maxvals, seed=0, seed2=0, name=None

@@ -1,10 +1,13 @@
 """Sessions of TensorFlow 1: their thread pools, and the states of random ops."""
 
+import contextlib
 import functools
 import weakref
 
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.python.client.session import BaseSession
 from tensorflow.python.eager import context
+from tensorflow.python.framework import errors, ops
 
 from repro_keras._src import backends, config
 from repro_keras._src.errors import ConfigError, DataError
@@ -97,6 +100,32 @@ def _refuse_queues(original):
         )
 
     return __init__
+
+
+def innermost(session) -> BaseSession:
+    """The session inside a `MonitoredSession`, whose own runs call its hooks."""
+    inner = getattr(session, "_tf_sess", None)
+    return session if inner is None else inner()
+
+
+def variables(graph: ops.Graph) -> dict[str, object]:
+    """The variables of a graph, the local ones too, by their names, sorted."""
+    keys = (ops.GraphKeys.GLOBAL_VARIABLES, ops.GraphKeys.LOCAL_VARIABLES)
+    found = {v.op.name: v for key in keys for v in graph.get_collection(key)}
+    return dict(sorted(found.items()))
+
+
+def values(session: BaseSession) -> dict[str, object]:
+    """The values of those variables of a session that have one, as arrays."""
+    wanted = variables(session.graph)
+    try:
+        return session.run(wanted)
+    except errors.FailedPreconditionError:
+        found = {}
+        for name, variable in wanted.items():
+            with contextlib.suppress(errors.FailedPreconditionError):
+                found[name] = session.run(variable)
+        return found
 
 
 PATCHES = (

@@ -88,6 +88,9 @@ class Story:
         steps.optimizer += event["optimizer"]
         self._lost += event.get("lost", 0)
 
+    def _resumed(self, event: dict) -> None:
+        """Steps that came before are told by the run that this one goes on from."""
+
     def _model(self, event: dict) -> None:
         self.models.append(record.Model(**event))
 

@@ -47,11 +47,13 @@ class Recorder:
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
+        self.endings: list[Callable[[], dict[str, str]]] = []  # the seam's: digests at the end
         self._journal = Journal(folder)
         self._project = project.Project(root)
         self._began = time.time_ns()
         self._rows: list[tuple[float | None, float, int, int]] = []
         self._lost = 0
+        self._steps = 0
         self._fits: list[dict] = []
         self._fit_count = 0
         self._calls: dict[str, int] = {}
@@ -84,6 +86,7 @@ class Recorder:
             lost, self._lost = self._lost, 0
             if not rows and not lost:
                 return
+            self._steps += len(rows) + lost
             self._journal.write(
                 "rows",
                 loss=[None if loss is None else loss.hex() for loss, *_ in rows],
@@ -92,6 +95,17 @@ class Recorder:
                 optimizer=[number for *_, number in rows],
                 **({"lost": lost} if lost else {}),
             )
+
+    def position(self) -> int:
+        """How many steps are in the journal; those that were made are."""
+        self._settle()
+        return self._steps
+
+    def resumed(self, steps: int) -> None:
+        """Training goes on after so many steps, which another run has recorded."""
+        self._settle()
+        self._steps = steps
+        self._journal.write("resumed", steps=steps)
 
     def _settle(self) -> None:
         self.drain()
@@ -164,9 +178,16 @@ class Recorder:
         layers = _layers(self._fits[-1]["object"])
         self._journal.write("epoch", epoch=int(epoch), metrics=metrics, layers=layers)
 
-    @property
-    def in_fit(self) -> bool:
-        return bool(self._fits)
+    # Sessions of TensorFlow 1
+
+    def session(self, name: str, initial: dict[str, str]) -> None:
+        """A session is about to make its first step, with the digests of its variables."""
+        self._journal.write("model", name=name, type="Session", initial=initial)
+
+    def saved(self, variables: dict[str, str]) -> None:
+        """Variables were saved: a part of the trail ends, with their digests."""
+        self._settle()
+        self._journal.write("epoch", epoch=None, metrics={}, layers=variables)
 
     # Data
 
@@ -240,6 +261,8 @@ class Recorder:
                 number = _index(self._optimizers, kept)
                 if getattr(kept, "built", True):
                     outcomes[f"optimizer/{number}"] = _hex_digest(kept)
+        for ending in self.endings:
+            outcomes.update(ending())
         outcomes["generators"] = _hex_digest(self._generators())
         self._done = True
         modules = project.local_modules(self._project)
