@@ -27,6 +27,10 @@ _MOVED = {
     "objectives": "losses",
 }
 
+# Those that are where they were, but in no API.
+_UTILS = ("conv_utils", "data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils")
+_ALL_MOVED = (*_MOVED, *(f"utils.{name}" for name in (*_UTILS, "vis_utils")))
+
 
 def module(name: str):
     """The module of tf_keras that `repro_keras.v1.keras.NAME` is, or `None`; `""` is the top.
@@ -72,8 +76,18 @@ def _found(name: str):
     return None
 
 
+def names_elsewhere(name: str) -> set[str]:
+    """The names that a module of the API lacks: those of TensorFlow 2's, and moved submodules."""
+    here = vars(sys.modules[f"{API}.{name}" if name else API])
+    twin = _found(f"tf_keras.{name}" if name else "tf_keras")
+    names = {other for other in vars(twin or object) if not other.startswith("_")} | {
+        moved.rpartition(".")[2] for moved in _ALL_MOVED if moved.rpartition(".")[0] == name
+    }
+    return {other for other in names if other not in here}
+
+
 def fallback(public_name: str):
-    """A module's `__getattr__`: what only the API of TensorFlow 2 has, and moved submodules."""
+    """A module's `__getattr__` that looks in the API of TensorFlow 2 and for submodules."""
 
     def __getattr__(name):
         if not name.startswith("_") or name == "__version__":
@@ -83,30 +97,29 @@ def fallback(public_name: str):
             found = module(f"{public_name}.{name}" if public_name else name)
             if found is not None:
                 return found
-        raise AttributeError(
-            f"module 'repro_keras.v1.keras{'.' * bool(public_name)}{public_name}' has no "
-            f"attribute {name!r}"
-        )
+        own = f"repro_keras.v1.keras.{public_name}".rstrip(".")
+        raise AttributeError(f"module {own!r} has no attribute {name!r}")
 
     return __getattr__
 
 
-def patches() -> list[Patch]:
-    """A row for the top module of the API and each below it."""
+def public_modules() -> list[str]:
+    """The modules of the API below `keras`, which is `""`."""
     importlib.import_module(API)
-    names = sorted(
-        name
-        for name in sys.modules
-        if name == API or (name.startswith(API + ".") and "._" not in name[len(API) :])
-    )
+    names = (name[len(API) + 1 :] for name in sys.modules if f"{name}.".startswith(f"{API}."))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def patches() -> list[Patch]:
+    """A row for each module of the API that lacks a name."""
     return [
         Patch(
-            target=f"{name}:__getattr__",
+            target=f"{API}.{name}:__getattr__".replace(".:", ":"),
             parameters=None,
-            make=lambda _, name=name: fallback(name[len(API) + 1 :]),
+            make=lambda _, name=name: fallback(name),
             is_new=True,
             why="finds names that only the API of TensorFlow 2 has, and submodules of Keras 2.2",
         )
-        for name in names
-        if not hasattr(sys.modules[name], "__getattr__")
+        for name in public_modules()
+        if names_elsewhere(name)
     ]

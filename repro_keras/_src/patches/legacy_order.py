@@ -25,10 +25,10 @@ class _Loop:
         waits: whether its `Sequence` or generator has not been asked for yet.
     """
 
-    def __init__(self, fit: order.Fit, *, waits: bool):
+    def __init__(self, fit: order.Fit):
         self.fit = fit
         self.passes = 0
-        self.waits = waits
+        self.waits = True
 
 
 class _Current(threading.local):
@@ -72,7 +72,7 @@ def _next_fit(model) -> order.Fit:
 def _count_fits(original):
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
-        with _looping(_Loop(_next_fit(self), waits=True)):
+        with _looping(_Loop(_next_fit(self))):
             return original(self, *args, **kwargs)
 
     return fit
@@ -82,7 +82,7 @@ def _validate_apart(original):
     @functools.wraps(original)
     def model_iteration(*args, **kwargs):
         # Only validation comes by here: the loops themselves hold the original.
-        with _looping(_Loop(_of_no_fit(), waits=True)):
+        with _looping(_Loop(_of_no_fit())):
             return original(*args, **kwargs)
 
     return model_iteration
@@ -191,14 +191,13 @@ def _load_in_order(original):
     def _make_enqueued_generator(
         generator, workers=1, use_multiprocessing=False, max_queue_size=10, shuffle=False
     ):
-        if not isinstance(generator, data_utils.Sequence):
-            return generator, None  # read ahead, it would be left at another place in each run
         loop = _current.loops[-1] if _current.loops else None
-        if loop is not None and loop.waits:
+        fit = _of_no_fit()
+        if loop is not None and loop.waits:  # what comes after it is validation data
             loop.waits = False
             fit = loop.fit
-        else:  # an evaluation by a callback
-            fit = _of_no_fit()
+        if not isinstance(generator, data_utils.Sequence):
+            return generator, None  # read ahead, it would be left at another place in each run
         items = _Items(
             generator,
             fit,
@@ -224,12 +223,6 @@ PATCHES = (
         parameters=None,
         make=_validate_apart,
         why="validation data is shuffled too, and would be counted as a pass over the other",
-    ),
-    Patch(
-        target="tf_keras.src.engine.training_generator_v1:model_iteration",
-        parameters=None,
-        make=_validate_apart,
-        why="tells the training data of a `fit` from its validation data",
     ),
     Patch(
         target="tf_keras.src.engine.training_arrays_v1:np",

@@ -6,6 +6,7 @@
 import functools
 
 from repro_keras._src import config, seeding
+from repro_keras._src.patches import graphs
 from repro_keras._src.patches.patch import Patch
 
 
@@ -27,6 +28,14 @@ def _load(original):
     return load_model
 
 
+def _keep_intermediates(original):
+    @functools.wraps(original)
+    def _is_building_keras_layer():
+        return original() or graphs.graph_made_by_hand() is not None
+
+    return _is_building_keras_layer
+
+
 PATCHES = (
     Patch(
         target="tf_keras.src.utils.tf_utils:set_random_seed",
@@ -41,5 +50,11 @@ PATCHES = (
         make=_load,
         everywhere=True,
         why="what is built while a file is loaded takes no names from what is built after",
+    ),
+    Patch(
+        target="tensorflow.python.ops.control_flow_util_v2:_is_building_keras_layer",
+        parameters=(),
+        make=_keep_intermediates,
+        why="a recurrent model that has predicted cannot be trained: its loop kept too little",
     ),
 )
