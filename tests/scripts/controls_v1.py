@@ -70,15 +70,30 @@ def a_random_op_is_not_shifted():
     def build():
         return [tf.random_normal([3], name="noise")]
 
-    return in_graph(build) == in_graph(lambda: [tf.zeros([]), tf.zeros([])] and build())
+    return in_graph(build) == in_graph(lambda: [tf.random_normal([]), *build()][1:])
 
 
-def two_ops_that_keep_their_state_differ():
-    def sample():
-        return tf.random.uniform_candidate_sampler([[0]], 1, 8, False, 1000)[0]
+def two_ops_have_two_seeds(add):
+    """Whether two ops that keep their state in their kernels are seeded apart."""
+    with tf.Graph().as_default() as graph:
+        add(), add()
+        seeds = [
+            op.get_attr("seed2") for op in graph.get_operations() if "seed2" in op.node_def.attr
+        ]
+    return len(seeds) == 2 and seeds[0] != seeds[1]
 
-    one, other = in_graph(lambda: [sample(), sample()])
-    return one != other
+
+def _sample(function, *more):
+    sampler = getattr(tf.random, function, None) or getattr(tf.nn, function)
+    return lambda: two_ops_have_two_seeds(lambda: sampler([[0]], 1, 8, False, *more))
+
+
+def _unseeded_pool(function):
+    def pool():
+        with tf.Graph().as_default():
+            getattr(tf.nn, function)(tf.ones([1, 8, 8, 1]), [1, 1.4, 1.4, 1])
+
+    return lambda: raises(errors.ConfigError, pool)
 
 
 def a_variable_draws_from_the_seed_of_its_name():
@@ -208,9 +223,10 @@ def a_layer_in_a_model_that_is_built():
 def directions_count_as_the_layer_they_copy():
     def build():
         layers = keras().layers
-        return weights(net(layers.Reshape((2, 2)), layers.Bidirectional(layers.LSTM(2))))
+        return net(layers.Reshape((2, 2)), layers.Bidirectional(layers.SimpleRNN(3)))
 
-    return unmoved_by(lambda: keras().layers.LSTM(2), build)
+    path = "sequential#0/bidirectional#0/forward_simple_rnn#0/simple_rnn_cell#0/kernel"
+    return afresh(lambda: weights(build())[0] == drawn_with(repro.seed_for(path), (2, 3)))
 
 
 def default_seeds_are_not_drawn_from_python():
@@ -219,13 +235,13 @@ def default_seeds_are_not_drawn_from_python():
 
 def dropout_is_named_by_its_layer():
     def build():
-        layers = keras().layers
-        model = net(layers.Dropout(0.5, name="mine"), layers.Lambda(lambda x: x))
-        predict = keras().backend.function([model.input], [model.output])
-        keras().backend.set_learning_phase(1)
-        return predict([np.ones((3, 4))])[0].tolist()
+        k = keras()
+        model = net(k.layers.Dropout(0.5))
+        inputs = [model.input, k.backend.learning_phase()]
+        return k.backend.function(inputs, [model.output])([np.ones((9, 4)), 1])[0].tolist()
 
-    return unmoved_by(lambda: keras().layers.Dropout(0.5, name="mine")(tf.ones([2, 4])), build)
+    # In a model of its own the layer has the same number below it, and another in the graph.
+    return unmoved_by(lambda: net(keras().layers.Dropout(0.5)).pop() and None, build)
 
 
 def a_draw_is_not_seeded_by_numpy(draw):
@@ -244,7 +260,7 @@ def _fourier():
     import tf_keras
 
     layer = tf_keras.layers.experimental.RandomFourierFeatures(3, "laplacian")
-    return net(layer).get_weights()[0]
+    return weights(net(layer))[1]
 
 
 NUMBERS = np.arange(12, dtype="float32")[:, None]
@@ -326,11 +342,15 @@ def in_folder(function):
 
 
 def what_a_file_holds_takes_no_names():
+    def build():
+        layers = keras().layers
+        inputs = layers.Input((4,))
+        return keras().Model(inputs, layers.Dense(3, name="head")(inputs))
+
     def load(folder):
-        net(keras().layers.Dense(2)).save(folder / "net.h5")
+        build().save(folder / "net.h5")
         return unmoved_by(
-            lambda: keras().models.load_model(folder / "net.h5"),
-            lambda: weights(net(keras().layers.Dense(3))),
+            lambda: keras().models.load_model(folder / "net.h5"), lambda: weights(build())
         )
 
     return in_folder(load)
@@ -400,11 +420,30 @@ def is_refused(function):
         keras().backend.clear_session()
         with zipfile.ZipFile(folder / "old.keras", "w") as archive:
             archive.writestr("config.json", "{}")
-        (folder / "old.weights.h5").write_bytes(b"")
         model = net(keras().layers.Dense(2))
         return raises(errors.FileFormatError, lambda: function(model, folder))
 
     return in_folder(call)
+
+
+def weights_are_saved():
+    def save(folder):
+        keras().backend.clear_session()
+        net(keras().layers.Dense(2)).save_weights(folder / "m.weights.h5")
+        return (folder / "m.weights.h5").stat().st_size > 0
+
+    return in_folder(save)
+
+
+def weights_of_2018_are_loaded():
+    def load(folder):
+        keras().backend.clear_session()
+        one, other = (net(keras().layers.Dense(2)) for _ in range(2))
+        one.save_weights(folder / "m.h5")
+        other.load_weights((folder / "m.h5").rename(folder / "m.weights.h5"))
+        return weights(one) == weights(other)
+
+    return in_folder(load)
 
 
 def keras_3_is_refused(method, *data):
@@ -423,8 +462,23 @@ CONTROLS = {
     "graphs: Graph.__init__": a_new_graph_has_the_root_seed,
     "graphs: Graph.as_default": an_older_graph_has_the_root_seed,
     "graphs: random_seed.get_seed": a_random_op_is_not_shifted,
-    "graphs: op_def_library._apply_op_helper": two_ops_that_keep_their_state_differ,
-    "graphs: _VariableStore._get_single_variable": a_variable_draws_from_the_seed_of_its_name,
+    "graphs: gen_candidate_sampling_ops.all_candidate_sampler": _sample("all_candidate_sampler"),
+    "graphs: gen_candidate_sampling_ops.fixed_unigram_candidate_sampler": lambda: (
+        two_ops_have_two_seeds(
+            lambda: tf.nn.fixed_unigram_candidate_sampler([[0]], 1, 2, True, 3, unigrams=[1, 2, 3])
+        )
+    ),
+    "graphs: gen_candidate_sampling_ops.learned_unigram_candidate_sampler": _sample(
+        "learned_unigram_candidate_sampler", 1000
+    ),
+    "graphs: gen_candidate_sampling_ops.log_uniform_candidate_sampler": _sample(
+        "log_uniform_candidate_sampler", 1000
+    ),
+    "graphs: gen_candidate_sampling_ops.uniform_candidate_sampler": _sample(
+        "uniform_candidate_sampler", 1000
+    ),
+    "graphs: gen_nn_ops.fractional_avg_pool": _unseeded_pool("fractional_avg_pool"),
+    "graphs: gen_nn_ops.fractional_max_pool": _unseeded_pool("fractional_max_pool"),
     "random_ops: gen_random_ops.random_uniform": _state(lambda: tf.random_uniform([3])),
     "random_ops: gen_random_ops.random_standard_normal": _state(lambda: tf.random_normal([3])),
     "random_ops: gen_random_ops.truncated_normal": _state(lambda: tf.truncated_normal([3])),
@@ -470,15 +524,14 @@ CONTROLS = {
     "legacy_files: saving_lib.save_model": lambda: is_refused(
         lambda model, folder: model.save(folder / "m.keras")
     ),
-    "legacy_files: saving_lib.save_weights_only": lambda: is_refused(
-        lambda model, folder: model.save_weights(folder / "m.weights.h5")
-    ),
     "legacy_files: saving_lib.load_model": lambda: is_refused(
         lambda model, folder: keras().models.load_model(folder / "old.keras")
     ),
     "legacy_files: saving_lib.load_weights_only": lambda: is_refused(
-        lambda model, folder: model.load_weights(folder / "old.weights.h5")
+        lambda model, folder: model.load_weights(folder / "old.keras")
     ),
+    "legacy_files: saving_api.save_weights": weights_are_saved,
+    "legacy_files: saving_api.load_weights": weights_of_2018_are_loaded,
     "eager: TensorFlowTrainer.fit": lambda: keras_3_is_refused("fit", ones, ones[:, :1]),
     "eager: TensorFlowTrainer.evaluate": lambda: keras_3_is_refused("evaluate", ones, ones[:, :1]),
     "eager: TensorFlowTrainer.predict": lambda: keras_3_is_refused("predict", ones),

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 from tensorflow.core.protobuf import fingerprint_pb2
 from tensorflow.python.framework import ops
+from tf_keras.src.saving.legacy import save as legacy_save
 
 from repro_keras._src import atomic, checkpoint
 from repro_keras._src.errors import FileFormatError
@@ -79,20 +80,39 @@ def _refuse_in_graphs(original):
     def save_or_load(*args, **kwargs):
         if not ops.executing_eagerly_outside_functions():
             path = signature.bind(*args, **kwargs).arguments["filepath"]
-            verb, outcome = ("saved", "fail") if "save" in original.__name__ else _LOADED
             raise FileFormatError(
-                f"{path} cannot be {verb} here: tf_keras has the formats .keras and .weights.h5 "
-                f"for eager execution only, and in graphs and sessions it would {outcome}. Save "
-                "as .h5 or .hdf5 (`model.save('model.h5')`, `model.save_weights('weights.hdf5')`), "
-                "and open .keras files with Keras 3."
+                f"{path} cannot be saved or loaded here: tf_keras has the format .keras for eager "
+                "execution only, and in graphs and sessions it would leave half a file, or the "
+                "weights as they were. Save as .h5 (`model.save('model.h5')`), and open .keras "
+                "files with Keras 3."
             )
         return original(*args, **kwargs)
 
     return save_or_load
 
 
-_LOADED = ("loaded", "leave the weights as they were, without a word")
-_WHY_REFUSED = "it needs eager execution, and leaves half a file or the weights as they were"
+def _keep_the_older_format(original):
+    @functools.wraps(original)
+    def save_or_load_weights(model, filepath, *args, **kwargs):
+        if not str(filepath).endswith(".weights.h5") or ops.executing_eagerly_outside_functions():
+            return original(model, filepath, *args, **kwargs)
+        if original.__name__ == "load_weights":
+            _require_older_format(filepath)
+        older = getattr(legacy_save, original.__name__)
+        return older(model, filepath, *args, **kwargs)
+
+    return save_or_load_weights
+
+
+def _require_older_format(filepath) -> None:
+    with h5py.File(filepath, "r") as file:
+        if "layer_names" not in file.attrs and "model_weights" not in file:
+            raise FileFormatError(
+                f"{filepath} holds weights in the format of Keras 3, which tf_keras reads in eager "
+                "execution only. Load it with Keras 3, or save the weights there under a name that "
+                "ends in .h5 and not in .weights.h5."
+            )
+
 
 PATCHES = (
     Patch(
@@ -132,8 +152,20 @@ PATCHES = (
             target=f"tf_keras.src.saving.saving_lib:{function}",
             parameters=None,
             make=_refuse_in_graphs,
-            why=_WHY_REFUSED,
+            why="it needs eager execution, and leaves half a file or the weights as they were",
         )
-        for function in ("save_model", "save_weights_only", "load_model", "load_weights_only")
+        for function in ("save_model", "load_model", "load_weights_only")
+    ),
+    *(
+        Patch(
+            target=f"tf_keras.src.saving.saving_api:{function}",
+            parameters=parameters,
+            make=_keep_the_older_format,
+            why="the format that a name in .weights.h5 now means needs eager execution",
+        )
+        for function, parameters in (
+            ("save_weights", ("model", "filepath", "overwrite", "kwargs")),
+            ("load_weights", ("model", "filepath", "skip_mismatch", "kwargs")),
+        )
     ),
 )
