@@ -52,12 +52,22 @@ def place(layer) -> seeding.Node | None:
     if node is None:
         around = [other for other in _open.layers if other is not layer]
         home = _homes.get(layer) or seeding.current_frame()
-        parent = place(around[-1]) if around else _top(home)
+        parent = place(_owner(layer, around[-1])) if around else _top(home)
         if parent is None:
             return None
         node = _node(layer, parent)
         _nodes.set(layer, node)
     return node
+
+
+def _owner(layer, around):
+    """The innermost layer inside `around` that holds `layer`: wrappers build layers uncalled."""
+    held = list(around._flatten_layers(recursive=False, include_self=False))
+    if not any(other is layer for other in held):
+        for other in held:
+            if any(inner is layer for inner in other._flatten_layers(include_self=False)):
+                return _owner(layer, other)
+    return around
 
 
 def _top(scope: seeding.Frame) -> seeding.Node | None:
