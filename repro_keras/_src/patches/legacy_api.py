@@ -39,7 +39,7 @@ def module(name: str):
         MissingExtraError: where tf_keras is not installed.
         StageError: where TensorFlow runs eagerly already.
     """
-    if "tf_keras" not in sys.modules and importlib.util.find_spec("tf_keras") is None:
+    if sys.modules.get("tf_keras") is None and importlib.util.find_spec("tf_keras") is None:
         raise MissingExtraError(
             "repro_keras.v1.keras is Keras 2 (tf_keras), which is not installed. "
             "`pip install 'repro_keras[legacy]'`"
