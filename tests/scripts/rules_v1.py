@@ -190,6 +190,19 @@ def generators_are_not_read_ahead():
     return len(taken) == 6
 
 
+def recurrent_layers_have_their_seeds_too():
+    def trained(*before):
+        K.clear_session()
+        for layer in before:
+            layer()
+        model = net(
+            L.Reshape((2, 2)), L.Bidirectional(L.GRU(2, dropout=0.5, recurrent_dropout=0.5))
+        )
+        return fitted(X, Y, model=model)
+
+    return trained() == trained(lambda: L.GRU(2), lambda: L.Dropout(0.5)(tf.ones([2, 2])))
+
+
 def data_of_numpy_is_not_drawn_from():
     def trained():
         np.random.seed(random.randrange(100))
@@ -223,6 +236,7 @@ RULES = [
     draws_of_workers_neither,
     an_epoch_ends_when_it_does,
     generators_are_not_read_ahead,
+    recurrent_layers_have_their_seeds_too,
     data_of_numpy_is_not_drawn_from,
     a_file_loads_and_goes_on_equally,
     behaviour_of_version_1_too,
