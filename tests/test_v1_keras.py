@@ -108,7 +108,7 @@ def test_keras_3_is_refused_after_graphs_became_the_default():
 
 
 def test_without_tf_keras_the_error_says_what_to_install():
-    code = "import sys; sys.modules['tf_keras'] = None; import repro_keras.v1.keras"
+    code = "import sys, repro_keras; sys.modules['tf_keras'] = None\nimport repro_keras.v1.keras"
     error = error_of(code)
     assert "MissingExtraError" in error
     assert "pip install 'repro_keras[legacy]'" in error
