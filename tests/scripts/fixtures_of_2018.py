@@ -30,6 +30,7 @@ def difference(one, other):
 
 
 def check(entry):
+    keras.backend.clear_session()
     if "architecture" in entry:
         text = (FOLDER / entry["architecture"]).read_text()
         model = keras.models.model_from_json(text)
