@@ -65,6 +65,7 @@ bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/save.py
 	@$(BIN)/python benchmarks/digest.py
 	@$(BIN)/python benchmarks/record.py
+	@$(BIN)/python benchmarks/sessions.py
 
 clean:  ## remove the virtual environments
 	rm -rf $(VENV) $(OLDEST)

@@ -28,6 +28,7 @@ NAMES = (
     "anomaly",
     "transformer",
     "gradient_tape",
+    "lowlevel_get_variable",
 )
 COMMAND = [sys.executable, "-m", "repro_keras"]
 

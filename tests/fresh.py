@@ -37,7 +37,8 @@ def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
     """Runs Python in a fresh process.
 
     Args:
-        arguments: a script's name in `tests/scripts` and its arguments, or `"-c"` and code.
+        arguments: a script's name in `tests/scripts` and its arguments, or `"-c"` and code, or
+            `"-m"` and a module.
         hash_seed: `PYTHONHASHSEED`; `None` leaves it out.
         cores: the cores it may use, as `taskset -c` takes them.
         env: more environment variables; `None` as a value removes one.
@@ -56,7 +57,7 @@ def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
         else:
             process_environment[name] = value
     command = [sys.executable, *map(str, arguments)]
-    if arguments[0] != "-c":
+    if arguments[0] not in ("-c", "-m"):
         command[1] = str(SCRIPTS / command[1])
     if cores is not None:
         assert shutil.which("taskset"), "taskset (util-linux) is needed for the tests"

@@ -7,7 +7,7 @@ import repro_keras.v1 as tf  # was: import tensorflow as tf
 Every name of `tensorflow.compat.v1` is here, as the same object, and so is `tf.layers`, which
 TensorFlow took away. Graphs, variables and random ops are seeded by their names, whoever makes
 them; sessions have the configured thread pool. What is ours beyond that: `session`,
-`config_proto` and `set_session`.
+`config_proto`, `set_session`, `save_state`, `restore_state` and `record`.
 
 Importing this module makes graphs the default, as they were in TensorFlow 1. Where TensorFlow
 already runs eagerly it leaves that as it is: then build graphs inside
@@ -17,18 +17,19 @@ already runs eagerly it leaves that as it is: then build graphs inside
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import tensorflow.compat.v1 as _tf
+import tensorflow.compat.v1 as _tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src import backends as _backends
-from repro_keras._src import config as _config
 
-if not _backends.started() and not _config.OFF:
+if not _backends.started():
     _tf.disable_eager_execution()
 
 from repro_keras.v1.recording import record as record
 from repro_keras.v1.sessions import config_proto as config_proto
 from repro_keras.v1.sessions import session as session
 from repro_keras.v1.sessions import set_session as set_session
+from repro_keras.v1.state import restore_state as restore_state
+from repro_keras.v1.state import save_state as save_state
 
 get_variable = _tf.get_variable
 variable_scope = _tf.variable_scope

@@ -1,6 +1,8 @@
 """Naming what a record shall hold of a graph made by hand."""
 
-import tensorflow.compat.v1 as tf
+from typing import Any
+
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src.errors import ConfigError
 from repro_keras._src.patches import session_steps
@@ -35,7 +37,7 @@ def record(
     v1.record(loss, step=update, learning_rate=0.1)
     ```
     """
-    op = step if isinstance(step, tf.Operation) else getattr(step, "op", None)
+    op: Any = step if isinstance(step, tf.Operation) else getattr(step, "op", None)
     if not isinstance(op, tf.Operation):
         raise ConfigError(f"step must be an op of a graph, or what it makes. {_received(step)}")
     if loss is not None:

@@ -4,7 +4,7 @@ import importlib.util
 import sys
 from typing import Any
 
-import tensorflow.compat.v1 as tf
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src.errors import ConfigError, MissingExtraError
 from repro_keras._src.patches import sessions

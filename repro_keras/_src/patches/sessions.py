@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import inspect
 import weakref
+from typing import Any
 
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tensorflow.python.client.session import BaseSession
@@ -28,6 +30,8 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
     proto = config_pb2.ConfigProto()
     if given is not None:
         proto.CopyFrom(given)
+    if config.OFF:
+        return proto
     for name, threads in _threads(wanted).items():
         if getattr(proto, name) not in (0, threads):
             asked = f"{name}={getattr(proto, name)}"
@@ -64,6 +68,7 @@ def _threads(wanted: config.ReproConfig) -> dict[str, int]:
 def _configure(original):
     @functools.wraps(original)
     def __init__(self, target="", graph=None, config=None):
+        self._session, self._closed = None, True  # for `__del__`, where an error comes below
         if config is None:
             config = context.context().config
         if isinstance(config, config_pb2.ConfigProto):  # TensorFlow refuses what is none
@@ -102,24 +107,36 @@ def _refuse_queues(original):
     return __init__
 
 
+def _name_relatively(original):
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def update_checkpoint_state_internal(*args, **kwargs):
+        given = signature.bind(*args, **kwargs)
+        given.arguments["save_relative_paths"] = True
+        return original(*given.args, **given.kwargs)
+
+    return update_checkpoint_state_internal
+
+
 def innermost(session) -> BaseSession:
     """The session inside a `MonitoredSession`, whose own runs call its hooks."""
     inner = getattr(session, "_tf_sess", None)
     return session if inner is None else inner()
 
 
-def variables(graph: ops.Graph) -> dict[str, object]:
+def variables(graph: ops.Graph) -> dict[str, Any]:
     """The variables of a graph, the local ones too, by their names, sorted."""
     keys = (ops.GraphKeys.GLOBAL_VARIABLES, ops.GraphKeys.LOCAL_VARIABLES)
     found = {v.op.name: v for key in keys for v in graph.get_collection(key)}
     return dict(sorted(found.items()))
 
 
-def values(session: BaseSession) -> dict[str, object]:
+def values(session: BaseSession) -> dict[str, Any]:
     """The values of those variables of a session that have one, as arrays."""
     wanted = variables(session.graph)
     try:
-        return session.run(wanted)
+        return session.run(wanted) if wanted else {}
     except errors.FailedPreconditionError:
         found = {}
         for name, variable in wanted.items():
@@ -146,5 +163,13 @@ PATCHES = (
         parameters=None,  # it is refused with any
         make=_refuse_queues,
         why="threads fill a queue in another order in each run",
+    ),
+    Patch(
+        target=(
+            "tensorflow.python.checkpoint.checkpoint_management:update_checkpoint_state_internal"
+        ),
+        parameters=None,  # one is looked up in the signature
+        make=_name_relatively,
+        why="the file `checkpoint` names checkpoints by the folder that a run was in",
     ),
 )
