@@ -8,8 +8,8 @@ from fresh import SCRIPTS, run, run_json, run_together
 pytestmark = pytest.mark.slow
 
 
-def _rows_with_controls():
-    tree = ast.parse((SCRIPTS / "controls.py").read_text())
+def _rows_with_controls(script="controls.py"):
+    tree = ast.parse((SCRIPTS / script).read_text())
     (table,) = (
         node.value
         for node in tree.body
@@ -24,6 +24,18 @@ def rows():
     return run_json("controls.py", "rows")
 
 
+@pytest.fixture(scope="module")
+def rows_v1():
+    """The rows for TensorFlow 1 and tf_keras, and those of Keras 3 that are for them."""
+    return run_json("controls_v1.py", "rows")
+
+
+@pytest.fixture(scope="module")
+def controls_v1():
+    """Whether each control for them holds, with all rows in place."""
+    return run_json("controls_v1.py", "all")
+
+
 # Where a row has another place in other versions of Keras that work.
 ELSEWHERE = {
     "export: saved_model_export_archive._list_variables_used_by_fns",
@@ -33,11 +45,13 @@ ELSEWHERE = {
 }
 
 
-def test_every_row_has_a_control(rows):
+def test_every_row_has_a_control(rows, rows_v1):
     assert len(set(rows)) == len(rows)
-    with_control = set(_rows_with_controls())
-    assert {row for row in rows if "tf_names" not in row} <= with_control
-    assert with_control - set(rows) <= ELSEWHERE
+    assert len(set(rows_v1)) == len(rows_v1)
+    with_control = {*_rows_with_controls(), *_rows_with_controls("controls_v1.py")}
+    found = {row for row in {*rows, *rows_v1} if not row.startswith(("tf_names", "legacy_api"))}
+    assert found <= with_control
+    assert with_control - found <= ELSEWHERE
 
 
 @pytest.mark.parametrize("row", _rows_with_controls())
@@ -52,6 +66,21 @@ def test_a_control_holds_with_its_row_only(row, rows):
         assert "AssertionError" in process.stderr, process.stderr
     else:
         assert process.stdout.splitlines()[-1] == "false"
+
+
+@pytest.mark.parametrize("row", _rows_with_controls("controls_v1.py"))
+def test_a_control_of_tensorflow_1_holds_with_its_row_only(row, controls_v1):
+    assert controls_v1[row]
+    assert run("controls_v1.py", row, row).stdout.splitlines()[-1] == "false"
+
+
+def test_names_of_keras_2_are_found_by_their_row_only(rows_v1):
+    rows = [row for row in rows_v1 if row.startswith("legacy_api")]
+    with_rows, without = run_together(
+        (("controls_v1.py", "api"), {}), (("controls_v1.py", "api", *rows), {})
+    )
+    assert with_rows == dict.fromkeys(rows, True)
+    assert without == dict.fromkeys(rows, False)
 
 
 def test_names_of_tf_keras_are_found_by_their_row_only(rows):

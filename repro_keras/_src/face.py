@@ -3,6 +3,7 @@
 import importlib
 import importlib.machinery
 import sys
+import types
 
 from repro_keras._src import config, hooks
 
@@ -24,7 +25,11 @@ def begin(package: str) -> None:
     config.begin()
     # First in line: the folders of the stubs must not be found as namespace packages.
     sys.meta_path.insert(0, _Finder())
-    for module, install in (("tensorflow", _install_in_backend), ("keras", _install_seam)):
+    for module, install in (
+        ("tensorflow", _install_in_backend),
+        ("keras", _install_seam),
+        ("tf_keras", _install_in_legacy),
+    ):
         if module in sys.modules:
             install()
         else:
@@ -68,14 +73,26 @@ def _install_in_backend() -> None:
         patches.install_in_backend()
 
 
+def _install_in_legacy() -> None:
+    if not config.OFF:
+        from repro_keras._src import patches
+
+        patches.install_in_legacy()
+
+
 class _Finder:
     """Finds `repro_keras.layers` as the module `keras.layers`, the same object."""
 
     def find_spec(self, fullname, path=None, target=None):
         package, _, name = fullname.partition(".")
-        if package != _PACKAGE or not name or name.split(".")[0] in _INSIDE:
+        if package != _PACKAGE or not name:
             return None
-        module = _module(name)
+        if name.startswith("v1."):
+            module = _v1_module(name.removeprefix("v1."), fullname, path)
+        elif name.split(".")[0] in _INSIDE:
+            return None
+        else:
+            module = _module(name)
         if module is None:
             return None
         is_package = hasattr(module, "__path__")
@@ -93,6 +110,22 @@ def _module(name: str):
             if not f"{parent}.{name}".startswith(error.name or " "):
                 raise  # Keras has it, and misses something else
     return None
+
+
+def _v1_module(name: str, fullname: str, path):
+    """Keras 2's module of that name, or TensorFlow 1's; `None` for those that are here."""
+    first, _, rest = name.partition(".")
+    if first == "keras":
+        from repro_keras._src.patches import legacy_api
+
+        return legacy_api.module(rest)
+    here = importlib.machinery.PathFinder.find_spec(fullname, path)
+    if here is not None and here.loader is not None:
+        return None
+    found = importlib.import_module("tensorflow.compat.v1")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, types.ModuleType) else None
 
 
 class _Loader:

@@ -11,6 +11,9 @@ from repro_keras._src.errors import SeamError
 TESTED = ("3.12", "3.15")
 """The first and last minor version of Keras that the seam was tested on."""
 
+TESTED_LEGACY = ("2.20", "2.21")
+"""The same for tf_keras, which is Keras 2."""
+
 installed: list = []
 """The rows in force, for `repro.doctor()`."""
 
@@ -30,7 +33,7 @@ def install() -> None:
         _put_in_place(tf_names.patches())
         return
     backends.require_supported(keras.backend.backend())
-    if _version(keras.__version__) not in _tested_range():
+    if _version(keras.__version__) not in _range(*TESTED):
         if os.environ.get("REPRO_KERAS_UNTESTED", "") != "1":
             raise SeamError(
                 f"Keras {keras.__version__} is not one that repro_keras was tested on. "
@@ -71,11 +74,51 @@ def install_in_backend() -> None:
         ) from error
 
 
+def install_in_legacy() -> None:
+    """Puts the rows for tf_keras in place, right after it was imported."""
+    import tf_keras
+
+    from repro_keras._src import config
+
+    if _version(tf_keras.__version__) not in _range(*TESTED_LEGACY):
+        if os.environ.get("REPRO_KERAS_UNTESTED", "") != "1":
+            raise SeamError(
+                f"tf_keras {tf_keras.__version__} is not one that repro_keras was tested on. "
+                f"{_what_to_do_in_legacy()} REPRO_KERAS_UNTESTED=1 goes on, with guarantee 'none'."
+            )
+        config.lose_guarantee()
+    try:
+        from repro_keras._src.patches import (
+            legacy_api,
+            legacy_files,
+            legacy_names,
+            legacy_order,
+            legacy_seeds,
+            legacy_session,
+        )
+
+        rows = [
+            *legacy_api.patches(),
+            *legacy_names.PATCHES,
+            *legacy_seeds.PATCHES,
+            *legacy_order.PATCHES,
+            *legacy_session.PATCHES,
+            *legacy_files.PATCHES,
+        ]
+        _put_in_place(rows)
+    except (SeamError, ImportError) as error:
+        raise SeamError(
+            f"tf_keras {tf_keras.__version__} is not as repro_keras knows it: {error}. "
+            f"{_what_to_do_in_legacy()}"
+        ) from error
+
+
 def _rows() -> list:
     # Loaded late: these import Keras.
     from repro_keras._src import seeding
     from repro_keras._src.patches import (
         data_seeds,
+        eager,
         export,
         files,
         fits,
@@ -106,6 +149,7 @@ def _rows() -> list:
         *export.PATCHES,
         *fits.PATCHES,
         *steps.PATCHES,
+        *eager.PATCHES,
         *positions.PATCHES,
         *resume.PATCHES,
         *tf_names.patches(),
@@ -131,13 +175,20 @@ def _version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _tested_range():
-    (major, first), (_, last) = map(_version, TESTED)
-    return [(major, minor) for minor in range(first, last + 1)]
+def _range(first: str, last: str) -> list[tuple[int, int]]:
+    (major, first_minor), (_, last_minor) = _version(first), _version(last)
+    return [(major, minor) for minor in range(first_minor, last_minor + 1)]
 
 
 def _what_to_do() -> str:
     return (
         f"It works with Keras {TESTED[0]} to {TESTED[1]}: "
         f"`pip install 'keras>={TESTED[0]},<{TESTED[1]}.99'`, or a newer repro_keras."
+    )
+
+
+def _what_to_do_in_legacy() -> str:
+    return (
+        f"It works with tf_keras {TESTED_LEGACY[0]} to {TESTED_LEGACY[1]}, the one of your "
+        "TensorFlow's number: `pip install 'repro_keras[legacy]'`, or a newer repro_keras."
     )

@@ -11,6 +11,7 @@ import weakref
 from tensorflow.python.framework import func_graph, ops
 
 from repro_keras._src import bits, config, seeding
+from repro_keras._src.errors import ConfigError
 from repro_keras._src.patches.patch import Patch
 
 _frames: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -126,6 +127,24 @@ def named(op_type: str):
     return make
 
 
+def _require_seed(original):
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def pool(*args, **kwargs):
+        given = signature.bind(*args, **kwargs).arguments
+        seeded = given.get("seed") or given.get("seed2")
+        if not seeded and graph_made_by_hand() is not None:
+            raise ConfigError(
+                f"tf.nn.{original.__name__} without a seed draws other regions in every run, and "
+                "its kernel takes one only for regions that are the same in each step. Give it "
+                "deterministic=True and a seed, e.g. seed=repro.seed_for('pool')."
+            )
+        return original(*args, **kwargs)
+
+    return pool
+
+
 def _name_variable(original):
     signature = inspect.signature(original)
 
@@ -184,9 +203,12 @@ PATCHES = (
             ("gen_candidate_sampling_ops", "learned_unigram_candidate_sampler"),
             ("gen_candidate_sampling_ops", "log_uniform_candidate_sampler"),
             ("gen_candidate_sampling_ops", "uniform_candidate_sampler"),
-            ("gen_image_ops", "sample_distorted_bounding_box_v2"),
-            ("gen_nn_ops", "fractional_avg_pool"),
-            ("gen_nn_ops", "fractional_max_pool"),
         )
+    ),
+    Patch(
+        target="tensorflow.python.ops.gen_nn_ops:fractional_avg_pool",
+        parameters=None,  # the seeds are looked up in the signature
+        make=_require_seed,
+        why="without a seed it draws other regions in every run, and takes one as fixed only",
     ),
 )

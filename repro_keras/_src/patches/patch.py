@@ -36,7 +36,7 @@ class Patch:
     def name(self) -> str:
         """What the row is called: its file here, and its target without the library's folders."""
         module, _, path = self.target.partition(":")
-        if module.startswith(("keras.src.", "tensorflow.python.")):
+        if module.startswith(("keras.src.", "tensorflow.python.", "tf_keras.src.")):
             module = module.rpartition(".")[2]
         short = path if "." in path else f"{module}.{path}"
         return f"{self.make.__module__.rpartition('.')[2]}: {short}"
