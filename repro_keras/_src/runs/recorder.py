@@ -248,6 +248,7 @@ class Recorder:
 
     def saved(self, variables: dict[str, str]) -> None:
         """Variables were saved: a part of the trail ends, with their digests."""
+        self._begin_watch()
         self._settle()
         self._journal.write("epoch", epoch=None, metrics={}, layers=variables)
 
