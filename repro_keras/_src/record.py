@@ -139,7 +139,11 @@ class Segment(_Struct):
 
 
 class Run(_Struct):
-    """The predicate: what is needed to run again, and how it went."""
+    """The predicate: what is needed to run again, and how it went.
+
+    `states` are the folders with states of training. A run that continues another has the seal of
+    its record as `parent`, and as `resumed` how many steps of the trail are the other's.
+    """
 
     schema: int
     status: Status
@@ -155,6 +159,9 @@ class Run(_Struct):
     models: list[Model] = []
     trail: list[Segment] = []
     ignored: list[str] = []
+    states: list[str] = []
+    parent: Sha256 | None = None
+    resumed: int | None = None
     seal: str = ""
 
 
@@ -179,6 +186,27 @@ def chained(trail: list[Segment]) -> list[Segment]:
         before = _chain(before, segment)
         result.append(msgspec.structs.replace(segment, chain=before))
     return result
+
+
+def cut(trail: list[Segment], steps: int, in_epoch: bool) -> tuple[list[Segment], Segment]:
+    """A trail up to a step, and the segment that is in progress there.
+
+    Args:
+        trail: of a run.
+        steps: how many of its steps stay.
+        in_epoch: whether the last of them is inside an epoch.
+    """
+    whole: list[Segment] = []
+    for segment in trail:
+        size = len(segment.steps.loss) + segment.lost
+        if size > steps or (in_epoch and size == steps):
+            part = min(steps, len(segment.steps.loss))
+            columns = msgspec.structs.asdict(segment.steps)
+            kept = Steps(**{name: column[:part] for name, column in columns.items()})
+            return whole, Segment(steps=kept, lost=steps - part)
+        whole.append(msgspec.structs.replace(segment, chain=""))
+        steps -= size
+    return whole, Segment(steps=Steps())
 
 
 def _chain(before: str, segment: Segment) -> str:

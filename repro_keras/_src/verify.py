@@ -170,15 +170,24 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         folder=str(copy / run.code.folder),
         ignored=run.ignored,
     )
+    return launch.run(
+        wanted,
+        folder,
+        environment=environment_of(run),
+        quiet=True,
+        verifies=str(os.path.abspath(path)),
+    )
+
+
+def environment_of(run: record.Run) -> dict[str, str]:
+    """The environment that a run is to have again: ours, with its switches."""
     environment = {
         name: value
         for name, value in config.environment_outside().items()
         if not machine.environment({name: value})
     }
     environment.update({n: v for n, v in run.environment.items() if v != machine.A_PATH})
-    return launch.run(
-        wanted, folder, environment=environment, quiet=True, verifies=str(os.path.abspath(path))
-    )
+    return environment
 
 
 def compare(recorded: record.Statement, now: record.Statement) -> Verdict:

@@ -76,9 +76,8 @@ class _Run:
         passes = orders.training()
         assert passes is not None
         self._place = positions.Place(passes, passes.owner())
-        without = (type(self._setting), keras.callbacks.BackupAndRestore)
         self._callbacks = callback_states.named(
-            [c for c in callbacks.callbacks if not isinstance(c, without)]
+            [c for c in callbacks.callbacks if c is not self._setting]
         )
         counted = [n for n, c in self._callbacks.items() if not _is_progress(c)]
         self._facts["order"] = [passes.fit.root_seed, passes.fit.model, passes.fit.number]
@@ -93,6 +92,8 @@ class _Run:
             self._locked = True
         except OSError as error:
             self._failed(error)
+        if recording.current is not None:
+            recording.current.keeps_states(self._setting.folder.path)
         state = self._setting.folder.newest(self._number)
         if state is not None:
             self._go_on(state)
@@ -120,7 +121,7 @@ class _Run:
             if content.stop_training:
                 self._place.stop()
         if recording.current is not None and content.recorded is not None:
-            recording.current.resumed(content.recorded)
+            recording.current.resumed(content.recorded, bool(position.step))
 
     def _build(self) -> None:
         """Makes the variables of everything, as the first step would."""
@@ -359,8 +360,9 @@ def restore_iterators(iterators: dict, arrays: plain.Arrays) -> None:
         positions.restore_checkpoint(iterator, files)
 
 
-def _setting_of(callbacks):
+def _setting_of(arguments: dict):
     """The `TrainingState` among the callbacks of a `fit`."""
+    callbacks = arguments.get("callbacks")
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
     every = tree.flatten(callbacks) if callbacks else []
@@ -369,7 +371,37 @@ def _setting_of(callbacks):
         raise StateError(
             f"A fit takes one TrainingState. Received: {len(found)} of them. Give it one."
         )
+    backups = any(isinstance(c, keras.callbacks.BackupAndRestore) for c in every)
+    if found and backups:
+        raise StateError(
+            "TrainingState and BackupAndRestore would both put back where training was, and only "
+            "the first does so exactly. Remove BackupAndRestore."
+        )
+    if backups:
+        _warn_once(
+            "BackupAndRestore keeps weights and the number of the epoch, not the state of random "
+            "layers, callbacks, metrics, or the place in the epoch: training that goes on from it "
+            "ends otherwise than if it had not been interrupted. Use "
+            "repro.TrainingState(directory) instead."
+        )
+    by_hand = arguments.get("initial_epoch") and not found
+    if by_hand and any(isinstance(c, keras.callbacks.ModelCheckpoint) for c in every):
+        _warn_once(
+            "Training that goes on at initial_epoch from a file of ModelCheckpoint's ends "
+            "otherwise than if it had not been interrupted: the file has neither the state of "
+            "random layers nor that of callbacks, and the order of the data begins anew. Use "
+            "repro.TrainingState(directory) to go on exactly."
+        )
     return found[0] if found else None
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, ReproWarning, stacklevel=5)
 
 
 def _keep(original):
@@ -378,7 +410,7 @@ def _keep(original):
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
         arguments = signature.bind(self, *args, **kwargs).arguments
-        setting = _setting_of(arguments.get("callbacks"))
+        setting = _setting_of(arguments)
         run = None
         if setting is not None:
             if tf.distribute.has_strategy() or self.distribute_strategy.num_replicas_in_sync > 1:

@@ -19,7 +19,7 @@ from repro_keras._src.runs import recorder, request
 def main() -> None:
     folder = Path(sys.argv[1])
     wanted = request.read(folder)
-    recording = recorder.start(folder, Path(wanted.root))
+    recording = recorder.start(folder, Path(wanted.root), wanted.parent is not None)
     status, error, code = "finished", None, None
     try:
         _RUNNERS[wanted.kind](wanted.target, wanted.arguments)

@@ -17,6 +17,7 @@ from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.runs import journal, request, store, terminal
 
 OUTPUT = "output.txt"
+START = "start.json"
 _PROJECT, _OUTSIDE = "{project}", "{outside}"
 
 
@@ -108,7 +109,7 @@ def run(
         environment = config.environment_outside()
     if not environment.get("PYTHONHASHSEED", "random").isdigit():
         environment = {**environment, "PYTHONHASHSEED": "0"}
-    before = prepare(wanted, folder, **about)
+    before = prepare(wanted, folder, environment, **about)
     progress = Progress(folder)
     command = [sys.executable, "-P", "-m", "repro_keras._src.runs.child", str(folder)]
     exit_code = terminal.run(
@@ -122,10 +123,12 @@ def run(
     return Finished(folder, statement, exit_code)
 
 
-def prepare(wanted: request.Request, folder: Path, **about) -> dict:
+def prepare(wanted: request.Request, folder: Path, environment: dict[str, str], **about) -> dict:
     """Writes down what will be run, and what files are there before it."""
     before = project.Project(Path(wanted.root)).snapshot()
     request.write(folder, wanted)
+    start = {"files": before, "environment": machine.environment(environment)}
+    (folder / START).write_text(json.dumps(start))
     store.say(
         folder,
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -142,6 +145,21 @@ def prepare(wanted: request.Request, folder: Path, **about) -> dict:
     return before
 
 
+def assemble_late(folder: Path) -> record.Statement:
+    """Puts together the record of a run that was killed together with what had started it.
+
+    Raises:
+        RunError: where it has not even begun.
+    """
+    try:
+        wanted = request.read(folder)
+        start = json.loads((folder / START).read_text())
+    except (OSError, ValueError):
+        raise RunError(f"The run {folder.name} was killed before it began. Run it again.") from None
+    before = {path: tuple(stat) for path, stat in start["files"].items()}
+    return assemble(wanted, folder, before, start["environment"], None)
+
+
 def assemble(
     wanted: request.Request,
     folder: Path,
@@ -151,7 +169,8 @@ def assemble(
 ) -> record.Statement:
     """Puts the record of a run together from its journal and files, and writes it."""
     home = project.Project(Path(wanted.root))
-    story = journal.Story(folder)
+    parent = record.read(wanted.parent) if wanted.parent else None
+    story = journal.Story(folder, parent and parent.predicate.trail)
     status = story.end.get("status") or "killed"
     after = home.snapshot()
     written = {
@@ -160,6 +179,12 @@ def assemble(
         if before.get(path) != stat
         and not any(fnmatch.fnmatch(path, pattern) for pattern in wanted.ignored)
     }
+    if parent is not None:  # what it wrote, and this one did not again, came out too
+        for name in record.subjects(parent):
+            path = name.removeprefix("file/")
+            if name.startswith("file/") and path in after and path not in written:
+                written[path] = project.sha256(home.root / path)
+        written = dict(sorted(written.items()))
     trail = story.trail
     outcomes = {
         "trail": trail[-1].chain if trail else _nothing(),
@@ -187,6 +212,9 @@ def assemble(
         models=story.models,
         trail=trail,
         ignored=wanted.ignored,
+        states=story.states,
+        parent=None if parent is None else parent.predicate.seal,
+        resumed=story.resumed,
     )
     subject = [record.Subject(name=n, digest={"sha256": value}) for n, value in outcomes.items()]
     statement = record.Statement(
@@ -198,7 +226,7 @@ def assemble(
     sealed = record.write(folder / store.RECORD, statement)
     began = store.about(folder).get("began", time.time())
     store.say(folder, seconds=round(time.time() - began, 3), exit_code=exit_code)
-    for leftover in (journal.NAME, request.NAME):
+    for leftover in (journal.NAME, request.NAME, START):
         (folder / leftover).unlink(missing_ok=True)
     return sealed
 
@@ -329,7 +357,7 @@ def begin_here() -> None:
         )
     wanted = requested(os.path.relpath(main), sys.argv[1:], is_module=False)
     folder = store.new(project.Project(Path(wanted.root)))
-    before = prepare(wanted, folder)
+    before = prepare(wanted, folder, config.environment_outside())
     recording = recorder.start(folder, Path(wanted.root))
     outcome = {"status": "finished", "error": None}
     hook = sys.excepthook

@@ -41,14 +41,17 @@ class Recorder:
     Args:
         folder: where the journal goes.
         root: the project's folder.
+        continues: whether another run's record is continued.
     """
 
-    def __init__(self, folder: Path, root: Path):
+    def __init__(self, folder: Path, root: Path, continues: bool = False):
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
         self._journal = Journal(folder)
         self._project = project.Project(root)
+        self._continues = continues
+        self._states: list[str] = []  # folders of states
         self._began = time.time_ns()
         self._rows: list[tuple[float | None, float, int, int]] = []
         self._lost = 0
@@ -100,11 +103,21 @@ class Recorder:
         self._settle()
         return self._steps
 
-    def resumed(self, steps: int) -> None:
-        """Training goes on after so many steps, which another run has recorded."""
+    def keeps_states(self, folder: Path) -> None:
+        """States are kept in a folder; where they are continued, they are no data of the run."""
+        if self._continues:
+            self._states.append(os.path.realpath(folder))
+        place = self._project.relative(folder)
+        self._journal.write(
+            "states", folder=f"{{outside}}/{folder.name}" if place is None else place
+        )
+
+    def resumed(self, steps: int, in_epoch: bool) -> None:
+        """Training goes on after so many steps, which the run that is continued has recorded."""
         self._settle()
-        self._steps = steps
-        self._journal.write("resumed", steps=steps)
+        if self._continues:
+            self._steps = steps
+            self._journal.write("resumed", steps=steps, in_epoch=in_epoch)
 
     def _settle(self) -> None:
         self.drain()
@@ -215,6 +228,8 @@ class Recorder:
             place = self._project.relative(text)
             if place is None or place in self._seen or place.endswith((".py", ".so")):
                 return
+            if os.path.dirname(os.path.realpath(text)) in self._states:
+                return
             self._seen.add(place)
             if not self._project.is_of_user(place):
                 return
@@ -291,10 +306,10 @@ class Recorder:
         return found
 
 
-def start(folder: Path, root: Path) -> Recorder:
+def start(folder: Path, root: Path, continues: bool = False) -> Recorder:
     """Begins to record this process; there is one recorder in a process."""
     global current
-    recorder = current = Recorder(folder, root)
+    recorder = current = Recorder(folder, root, continues)
     sys.addaudithook(lambda event, arguments: _audit(recorder, event, arguments))
     for begin in _when_started:
         begin(recorder)

@@ -17,6 +17,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         root: the project's folder.
         folder: the working directory.
         ignored: patterns of files whose bytes are not compared.
+        parent: the record of the run that is continued.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     folder: str
     ignored: list[str] = []
+    parent: str | None = None
 
 
 def write(folder: Path, request: Request) -> None:

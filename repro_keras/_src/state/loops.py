@@ -77,8 +77,8 @@ class Loop:
         except plain.NotPlainError as error:
             raise StateError(
                 "What a loop keeps must be Keras objects, variables, iterators of tf.data, "
-                "numbers, strings, arrays, generators of random numbers, lists and dicts of these, or have "
-                f"get_state() and set_state(state). Received: a {error.type} at {error.where}."
+                "numbers, strings, arrays, random generators, lists and dicts of these, "
+                f"or have get_state() and set_state(state). Received: {error.type} ({error.where})."
             ) from None
         resume.capture_iterators(self._iterators(), arrays)
         content = value.Content(
