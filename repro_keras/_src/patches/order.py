@@ -29,6 +29,7 @@ class Passes:
     Attributes:
         fit: the `fit` whose data these are.
         number: which pass it is, from 0; read by the pipeline as it starts a pass.
+        begun: how many were begun, whatever they are numbered.
         kept: whether its position is kept, so that another process can go on.
         iterator: TensorFlow's, of the pass that was begun last.
         at_begin: called with that iterator as a pass begins.
@@ -37,6 +38,7 @@ class Passes:
     def __init__(self, fit: order.Fit, kept: bool = False):
         self.fit = fit
         self.number = -1
+        self.begun = 0
         self.kept = kept
         self.iterator = None
         self.at_begin: Callable | None = None
@@ -58,6 +60,7 @@ class Passes:
     def begin(self, dataset):
         """Begins a pass over a data set, and returns its iterator."""
         self.number += 1
+        self.begun += 1
         self.iterator = iter(dataset)
         if self.at_begin is not None:
             self.at_begin(self.iterator)

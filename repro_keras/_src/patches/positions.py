@@ -6,9 +6,11 @@ saved (a Python function, a random operation), by running through it again. So i
 """
 
 import functools
+import itertools
 import tempfile
 import warnings
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,10 @@ class Place:
         self._passes = passes
         self._epochs = epoch_iterator
         self._adapter = epoch_iterator.data_adapter
+        self._validation = None  # the epoch iterator of the validation data, once it is made
+        self._validated: dict = {"passes": 0, "hooks": None}  # by another process
         self._warned = False
+        _places.set(passes, self)
         kinds = (ArrayDataAdapter, PyDatasetAdapter, TFDatasetAdapter, GeneratorDataAdapter)
         if not isinstance(self._adapter, kinds):
             raise StateError(
@@ -90,6 +95,7 @@ class Place:
             place["replay"] = not self._checkpoint(passes.iterator, arrays)
         elif isinstance(self._adapter, GeneratorDataAdapter):
             place["last"] = _stream_of(self._adapter).last()
+        place["validation"] = self._capture_validation()
         return plain.pack(place, arrays, "data")
 
     def restore(self, packed, steps: int | None, arrays: plain.Arrays) -> None:
@@ -103,6 +109,7 @@ class Place:
         if place["before"]:
             epochs._steps_seen = place["before"]
             epochs._current_iterator = iter(epochs._get_iterator())
+        self._validated = place["validation"]
         done, used = place["pass"], place["used"]
         if isinstance(self._adapter, PyDatasetAdapter):
             _hooks_of(self._adapter).replay(place["hooks"])
@@ -114,6 +121,32 @@ class Place:
             passes.continue_at(done, used)
         else:
             passes.number = done
+
+    def _capture_validation(self) -> dict:
+        if self._validation is None:
+            return self._validated
+        passes, adapter = orders.passes_of(self._validation), self._validation.data_adapter
+        hooks = _hooks.get(adapter)
+        return {
+            "passes": passes.begun if isinstance(adapter, TFDatasetAdapter) else 0,
+            "hooks": None if hooks is None else hooks.capture(),
+        }
+
+    def validation_made(self, epoch_iterator) -> None:
+        """The validation data is there, and has yielded nothing yet."""
+        self._validation = epoch_iterator
+        adapter, count = epoch_iterator.data_adapter, self._validated["passes"]
+        if count and isinstance(adapter, TFDatasetAdapter):
+            dataset = epoch_iterator._distributed_dataset
+            simple = checkpoint(iter(dataset)) is not None
+            for _ in range(count - simple):  # each has an order of its own where it is shuffled
+                for _ in dataset if not simple else dataset.take(1):
+                    pass
+            orders.passes_of(epoch_iterator).begun = count
+        hooks = _hooks.get(adapter)
+        if hooks is not None and self._validated["hooks"] is not None:
+            hooks.replay(self._validated["hooks"])
+            hooks.made_already = False
 
     def _checkpoint(self, iterator, arrays: plain.Arrays) -> bool:
         files = checkpoint(iterator)
@@ -243,7 +276,7 @@ class _Stream:
         self._passes = passes
         self._make = make
         self._last = None
-        self._behind: tuple[int, int, str | None] | None = None
+        self._begun: Iterator | None = None  # the pass that another process has begun
 
     def last(self) -> str | None:
         """The digest of the batch that was used last."""
@@ -254,21 +287,15 @@ class _Stream:
         for _ in range(done if used else done + 1):
             for batch in self._make():
                 self._last = batch
-        if not used and done >= 0:
+        if used:
+            self._begun = iter(self._make())
+            for batch in itertools.islice(self._begun, used):
+                self._last = batch
+        if used or done >= 0:
             self._check(last)
-        self._behind = (used, done, last) if used else None
 
     def __call__(self):
-        batches = iter(self._make())
-        if self._behind is not None:
-            used, _, last = self._behind
-            self._behind = None
-            for _ in range(used):
-                try:
-                    self._last = next(batches)
-                except StopIteration:
-                    break
-            self._check(last)
+        batches, self._begun = self._begun or iter(self._make()), None
         for batch in batches:
             self._last = batch
             yield batch
@@ -290,6 +317,7 @@ def _digest(batch) -> str:
         return "unknown"
 
 
+_places: ByIdentity[Place] = ByIdentity()  # by the passes over the training data
 _hooks: ByIdentity[_Hooks] = ByIdentity()
 _streams: ByIdentity[_Stream] = ByIdentity()
 _skips: ByIdentity[int] = ByIdentity()  # by epoch iterator: steps of its next epoch that are done
@@ -305,13 +333,6 @@ def _stream_of(adapter) -> _Stream:
     found = _streams.get(adapter)
     assert found is not None
     return found
-
-
-def keep_hooks(passes: orders.Passes, epoch_iterator) -> None:
-    """Notes the calls of the hooks of the training data from here on."""
-    adapter = epoch_iterator.data_adapter
-    if passes.kept and isinstance(adapter, PyDatasetAdapter):
-        _hooks.set(adapter, _Hooks(adapter.py_dataset))
 
 
 def _note_begin(original):
@@ -345,9 +366,14 @@ def _note_iterator(original):
     @functools.wraps(original)
     def __init__(self, *args, **kwargs):
         original(self, *args, **kwargs)
-        passes = orders.passes_of(self)
-        if passes is not None:
-            keep_hooks(passes, self)
+        training, passes = orders.training(), orders.passes_of(self)
+        if training is None or not training.kept:
+            return
+        if isinstance(self.data_adapter, PyDatasetAdapter):
+            _hooks.set(self.data_adapter, _Hooks(self.data_adapter.py_dataset))
+        place = _places.get(training)
+        if place is not None and passes is not training:
+            place.validation_made(self)
 
     return __init__
 

@@ -418,6 +418,11 @@ def _keep(original):
                     "TrainingState keeps what one replica trains. Received: a model under a "
                     "tf.distribute strategy. Train it without one."
                 )
+            if hasattr(arguments.get("validation_data"), "__next__"):
+                raise StateError(
+                    "The place in a generator of validation data cannot be kept. Give `fit` "
+                    "arrays, a PyDataset or a tf.data.Dataset as validation_data."
+                )
             run = _Run(setting, self, arguments)
         _current.runs.append(run)
         try:
