@@ -138,9 +138,11 @@ class Place:
         adapter, count = epoch_iterator.data_adapter, self._validated["passes"]
         if count and isinstance(adapter, TFDatasetAdapter):
             dataset = epoch_iterator._distributed_dataset
-            simple = checkpoint(iter(dataset)) is not None
-            for _ in range(count - simple):  # each has an order of its own where it is shuffled
-                for _ in dataset if not simple else dataset.take(1):
+            iterator = iter(dataset)
+            saveable = checkpoint(iterator) is not None
+            for number in range(count):  # each has an order of its own where it is shuffled
+                iterator = iter(dataset) if number else iterator
+                for _ in itertools.islice(iterator, 1 if saveable else None):
                     pass
             orders.passes_of(epoch_iterator).begun = count
         hooks = _hooks.get(adapter)
