@@ -38,14 +38,16 @@ class Place:
     Args:
         passes: its passes.
         epoch_iterator: Keras's, which makes them.
+        validation_data: as `fit` was given it.
     """
 
-    def __init__(self, passes: orders.Passes, epoch_iterator):
+    def __init__(self, passes: orders.Passes, epoch_iterator, validation_data=None):
+        self._validation_data = validation_data
         self._passes = passes
         self._epochs = epoch_iterator
         self._adapter = epoch_iterator.data_adapter
         self._validation = None  # the epoch iterator of the validation data, once it is made
-        self._validated: dict = {"passes": 0, "hooks": None}  # by another process
+        self._validated = None  # what another process has called of its hooks
         self._warned = False
         _places.set(passes, self)
         kinds = (ArrayDataAdapter, PyDatasetAdapter, TFDatasetAdapter, GeneratorDataAdapter)
@@ -87,12 +89,13 @@ class Place:
             "pass": passes.number,
             "used": used,
             "before": before,
+            "log": "".join(passes.log),
             "batches": None if self._adapter.num_batches else epochs._num_batches,
         }
         if isinstance(self._adapter, PyDatasetAdapter):
             place["hooks"] = _hooks_of(self._adapter).capture()
         elif isinstance(self._adapter, TFDatasetAdapter) and passes.iterator is not None:
-            place["replay"] = not self._checkpoint(passes.iterator, arrays)
+            self._checkpoint(passes.iterator, arrays)
         elif isinstance(self._adapter, GeneratorDataAdapter):
             place["last"] = _stream_of(self._adapter).last()
         place["validation"] = self._capture_validation()
@@ -113,44 +116,33 @@ class Place:
         done, used = place["pass"], place["used"]
         if isinstance(self._adapter, PyDatasetAdapter):
             _hooks_of(self._adapter).replay(place["hooks"])
-        elif isinstance(self._adapter, TFDatasetAdapter):
-            self._go_back(done, used, place.get("replay"), arrays)
         elif isinstance(self._adapter, GeneratorDataAdapter):
             _stream_of(self._adapter).go_on(done, used, place["last"])
+        self._go_back(used, place, arrays)
         if used:
             passes.continue_at(done, used)
         else:
             passes.number = done
 
-    def _capture_validation(self) -> dict:
+    def _capture_validation(self):
+        """The calls of the hooks of a `PyDataset` of validation data."""
         if self._validation is None:
             return self._validated
-        passes, adapter = orders.passes_of(self._validation), self._validation.data_adapter
-        hooks = _hooks.get(adapter)
-        return {
-            "passes": passes.begun if isinstance(adapter, TFDatasetAdapter) else 0,
-            "hooks": None if hooks is None else hooks.capture(),
-        }
+        hooks = _hooks.get(self._validation.data_adapter)
+        return None if hooks is None else hooks.capture()
 
     def validation_made(self, epoch_iterator) -> None:
         """The validation data is there, and has yielded nothing yet."""
         self._validation = epoch_iterator
-        adapter, count = epoch_iterator.data_adapter, self._validated["passes"]
-        if count and isinstance(adapter, TFDatasetAdapter):
-            dataset = epoch_iterator._distributed_dataset
-            iterator = iter(dataset)
-            saveable = checkpoint(iterator) is not None
-            for number in range(count):  # each has an order of its own where it is shuffled
-                iterator = iter(dataset) if number else iterator
-                for _ in itertools.islice(iterator, 1 if saveable else None):
-                    pass
-            orders.passes_of(epoch_iterator).begun = count
-        hooks = _hooks.get(adapter)
-        if hooks is not None and self._validated["hooks"] is not None:
-            hooks.replay(self._validated["hooks"])
+        hooks = _hooks.get(epoch_iterator.data_adapter)
+        passes = orders.passes_of(epoch_iterator)
+        assert passes is not None
+        passes.log, passes.mark = self._passes.log, "v"
+        if hooks is not None and self._validated is not None:
+            hooks.replay(self._validated)
             hooks.made_already = False
 
-    def _checkpoint(self, iterator, arrays: plain.Arrays) -> bool:
+    def _checkpoint(self, iterator, arrays: plain.Arrays) -> None:
         files = checkpoint(iterator)
         if files is None:
             if not self._warned:
@@ -162,35 +154,47 @@ class Place:
                     ReproWarning,
                     stacklevel=2,
                 )
-            return False
+            return
         for name, content in files.items():
             arrays[f"{_ITERATOR}/{name}"] = content
-        return True
 
-    def _go_back(self, done: int, used: int, replay: bool | None, arrays) -> None:
-        dataset, passes = self._epochs._distributed_dataset, self._passes
-        if done < 0:
-            return
-        if replay:
-            for _ in range(done if used else done + 1):
-                for _ in dataset:
+    def _go_back(self, used: int, place: dict, arrays: plain.Arrays) -> None:
+        """Puts the passes over a `tf.data.Dataset`, and over the validation data, where they were.
+
+        How often a data set was begun decides its order where it is shuffled, and the validation
+        data may be made of the same one: all passes are begun again, in their order. One that
+        can be saved is not run through.
+        """
+        names = [name for name in arrays if name.startswith(f"{_ITERATOR}/")]
+        files = {name.removeprefix(f"{_ITERATOR}/"): arrays[name] for name in names}
+        log, passes = place["log"], self._passes
+        of_training = isinstance(self._adapter, TFDatasetAdapter)
+        datasets = {
+            "t": self._epochs._distributed_dataset if of_training else None,
+            "v": self._validation_data,
+        }
+        if not used and files and "v" not in log:  # the last iterator knows how many there were
+            restore_checkpoint(iter(datasets["t"]), files)
+            log = ""
+        current = log.rindex("t") if used else None
+        saveable: dict[str, bool] = {}
+        for number, mark in enumerate(log):
+            dataset = datasets[mark]
+            if not isinstance(dataset, tf.data.Dataset):
+                continue
+            iterator = iter(dataset)
+            if number == current:
+                passes.begun = iterator
+            elif mark not in saveable:
+                saveable[mark] = bool(files) if mark == "t" else checkpoint(iterator) is not None
+            if number != current or not files:
+                whole = number != current and not saveable[mark]
+                count = None if whole else used if number == current else 1
+                for _ in itertools.islice(iterator, count):
                     pass
-
-            def begin(iterator):
-                for _ in range(passes.start):
-                    next(iterator)
-
-        else:
-            names = [n for n in arrays if n.startswith(f"{_ITERATOR}/")]
-            files = {n.removeprefix(f"{_ITERATOR}/"): arrays[n] for n in names}
-            if not used:  # the order of the next pass hangs on how many there were
-                restore_checkpoint(iter(dataset), files)
-
-            def begin(iterator):
-                if passes.start:
-                    restore_checkpoint(iterator, files)
-
-        passes.at_begin = begin
+        if passes.begun is not None and files:
+            restore_checkpoint(passes.begun, files)
+        passes.log[:] = place["log"]
 
 
 def checkpoint(iterator) -> dict[str, np.ndarray] | None:

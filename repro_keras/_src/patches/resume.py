@@ -59,6 +59,7 @@ class _Run:
         self._number = setting.next_fit()
         self._facts = {**facts.of_process(), "fit": facts.of_fit(arguments)}
         self._epochs = arguments.get("epochs", 1)
+        self._validation_data = arguments.get("validation_data")
         self._place: positions.Place | None = None
         self._callbacks: dict[str, object] = {}
         self._variables: dict | None = None
@@ -75,7 +76,7 @@ class _Run:
         """All callbacks have begun."""
         passes = orders.training()
         assert passes is not None
-        self._place = positions.Place(passes, passes.owner())
+        self._place = positions.Place(passes, passes.owner(), self._validation_data)
         self._callbacks = callback_states.named(
             [c for c in callbacks.callbacks if c is not self._setting]
         )
