@@ -603,6 +603,7 @@ def main(*names):
             result[name] = CASES[name]()
         except Exception:
             result[name] = traceback.format_exc()[-1500:]
+        print(name, result[name], file=sys.stderr, flush=True)
     print(json.dumps(result))
 
 

@@ -195,6 +195,8 @@ class Place:
         if passes.begun is not None and files:
             restore_checkpoint(passes.begun, files)
         passes.log[:] = place["log"]
+        if used and not of_training:
+            del passes.log[current]  # it is begun once more
 
 
 def checkpoint(iterator) -> dict[str, np.ndarray] | None:
