@@ -39,6 +39,7 @@ class Child:
 
     def _train(self, family, folder, save_freq, tell, stock):
         code = 1
+        random.seed(0)  # a fork of Python's has another, of the system's entropy
         try:
             found = states.train(
                 family, folder, save_freq, lambda: os.write(tell, b"."), stock=stock
@@ -122,7 +123,8 @@ def main(*arguments):
         differ = [n for n in expected if expected[n] != found[n] and n not in NOT_COMPARED]
         if differ:
             misses.append([family, save_freq, differ])
-        print(f"{sum(kills.values())} kills, {len(misses)} misses", file=sys.stderr)
+            print({n: (expected[n], found[n]) for n in differ}, file=sys.stderr)
+        print(f"{sum(kills.values())} kills, {misses}", file=sys.stderr, flush=True)
     print(json.dumps({"kills": kills, "trainings": trainings, "misses": misses, "seed": seed}))
 
 
