@@ -21,6 +21,7 @@ _KEEPERS = (
     keras.random.SeedGenerator,
     keras.optimizers.schedules.LearningRateSchedule,
     tf.Module,
+    tf.random.Generator,
 )
 
 
