@@ -12,28 +12,13 @@ import warnings
 import keras
 import tensorflow as tf
 from keras.src import tree
-from keras.src.backend.common import global_state
 
-from repro_keras._src import seeding
 from repro_keras._src.errors import ReproWarning, SaveError, StateError
-from repro_keras._src.patches import callback_states, positions
+from repro_keras._src.patches import callback_states, first_step, global_states, positions
 from repro_keras._src.patches import order as orders
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
-from repro_keras._src.state import facts, generators, plain, value, variables
-
-_STATEFUL = {  # operations that draw from what only their kernels know
-    "RandomUniform",
-    "RandomUniformInt",
-    "RandomStandardNormal",
-    "TruncatedNormal",
-    "ParameterizedTruncatedNormal",
-    "RandomShuffle",
-    "RandomGamma",
-    "RandomPoisson",
-    "RandomPoissonV2",
-    "Multinomial",
-}
+from repro_keras._src.state import facts, plain, value, variables
 
 
 class _Current(threading.local):
@@ -101,7 +86,8 @@ class _Run:
 
     def _go_on(self, state: value.State) -> None:
         content = state.content
-        self._build()
+        assert self._place is not None
+        first_step.build(self.model, self._place.element_spec)
         self._compare(content)
         position = content.position
         self._restore(state)
@@ -117,36 +103,11 @@ class _Run:
         if position.epoch >= self._epochs:
             self.model._initial_epoch = self._epochs
         elif content.data is not None:
-            assert self._place is not None
             self._place.restore(content.data, position.step or None, state.arrays)
             if content.stop_training:
                 self._place.stop()
         if recording.current is not None and content.recorded is not None:
             recording.current.resumed(content.recorded, bool(position.step))
-
-    def _build(self) -> None:
-        """Makes the variables of everything, as the first step would."""
-        if self.model.run_eagerly:
-            if not _is_built(self.model):
-                assert self._place is not None
-                self._build_symbolically(self._place.element_spec)
-            return
-        step = _traced_function(self.model)
-        if step is None:
-            return
-        assert self._place is not None
-        with self.model.distribute_strategy.scope():
-            step.get_concrete_function(tf.data.IteratorSpec(self._place.element_spec))
-
-    def _build_symbolically(self, spec) -> None:
-        try:
-            self.model._symbolic_build(data_batch=spec)
-        except Exception as error:
-            raise StateError(
-                f"{self.model.name!r} ({type(self.model).__name__}) has no weights before its "
-                "first step, and its first step cannot be known, as it runs eagerly "
-                f"({type(error).__name__}: {error}). Build it before `fit`: call it on a batch."
-            ) from error
 
     def _compare(self, content: value.Content) -> None:
         self._variables = variables.collect({"model": self.model, **self._callbacks})
@@ -167,7 +128,7 @@ class _Run:
         content = state.content
         variables.write(self._variables, state.arrays)
         callback_states.restore(self._callbacks, content.callbacks, state.arrays)
-        restore_generators(plain.unpack(content.generators, state.arrays))
+        global_states.restore_generators(plain.unpack(content.generators, state.arrays))
         self.model.stop_training = content.stop_training
 
     # While it goes on
@@ -217,7 +178,7 @@ class _Run:
     def _capture(self, epoch: int, steps: int | None, logs) -> value.State:
         if not self._checked:
             self._checked = True
-            _refuse_stateful(self.model)
+            first_step.refuse_stateful(self.model)
         if self._variables is None or _has_grown(self.model, self._variables):
             self._variables = variables.collect({"model": self.model, **self._callbacks})
         assert self._place is not None
@@ -228,7 +189,7 @@ class _Run:
             position=position,
             facts=self._facts,
             variables=variables.listed(variables.forms(self._variables)),
-            generators=plain.pack(captured_generators(), arrays, "generators"),
+            generators=plain.pack(global_states.captured_generators(), arrays, "generators"),
             data=self._place.capture(steps, arrays),
             callbacks=callback_states.capture(self._callbacks, arrays),
             stop_training=bool(self.model.stop_training),
@@ -267,45 +228,8 @@ def _is_progress(callback) -> bool:
     return isinstance(callback, keras.callbacks.ProgbarLogger)
 
 
-def _is_built(model) -> bool:
-    parts = [*model._flatten_layers(), model._compile_metrics, model._compile_loss]
-    if isinstance(model.optimizer, keras.Optimizer):
-        parts.append(model.optimizer)
-    return all(getattr(part, "built", True) for part in parts if part is not None)
-
-
 def _has_grown(model, known: dict) -> bool:
     return len(variables.collect({"model": model})) > sum(n.startswith("model/") for n in known)
-
-
-def _traced_function(model):
-    """The function of TensorFlow's that makes a step, or several, of an iterator."""
-    function = model.train_function
-    cells = getattr(function, "__closure__", None) or ()
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    found = dict(zip(names, cells, strict=False)).get("multi_step_on_iterator")
-    inner = None if found is None else found.cell_contents
-    return inner if hasattr(inner, "get_concrete_function") else None
-
-
-def _refuse_stateful(model) -> None:
-    """Raises where a step draws from what no state can hold."""
-    step = _traced_function(model)
-    if step is None:
-        return
-    for function in step._list_all_concrete_functions():
-        definition = function.graph.as_graph_def()
-        nodes = [*definition.node]
-        for inner in definition.library.function:
-            nodes += inner.node_def
-        for node in nodes:
-            if node.op in _STATEFUL:
-                raise StateError(
-                    f"A step of {model.name!r} has the operation {node.op} ({node.name}), which "
-                    "draws from a generator that only TensorFlow's own kernel knows, so that "
-                    "training cannot be resumed exactly. Use keras.random with a "
-                    "keras.random.SeedGenerator, or a tf.random.Generator, instead of tf.random."
-                )
 
 
 def _plain_logs(logs) -> dict:
@@ -316,49 +240,6 @@ def _plain_logs(logs) -> dict:
         except (TypeError, ValueError):
             continue
     return found
-
-
-def captured_generators() -> dict:
-    made = global_state.get_global_attribute("global_seed_generator")
-    keras_own = None if made is None else variables.read({"": made.state})[""]
-    outside = [
-        None if g is None else variables.read({"": g.state})[""]
-        for g in seeding.outer_states("global_seed_generator")
-    ]
-    return {**generators.capture(), "keras": keras_own, "outside": outside}
-
-
-def restore_generators(states: dict) -> None:
-    from keras.src.random import seed_generator
-
-    if states["keras"] is not None:
-        seed_generator.global_seed_generator().state.assign(states["keras"])
-    outside = seeding.outer_states("global_seed_generator")
-    for made, state in zip(outside, states["outside"], strict=False):
-        if made is not None and state is not None:
-            made.state.assign(state)
-    generators.restore(states)
-
-
-def capture_iterators(iterators: dict, arrays: plain.Arrays) -> None:
-    """Puts the checkpoints of iterators of `tf.data` into `arrays`."""
-    for name, iterator in iterators.items():
-        files = positions.checkpoint(iterator)
-        if files is None:
-            raise StateError(
-                f"The iterator {name!r} has a Python function or a random operation, so that its "
-                "place cannot be saved. Make its batches of their number, or of arrays."
-            )
-        for file, content in files.items():
-            arrays[f"{positions.OPAQUE}{name}/{file}"] = content
-
-
-def restore_iterators(iterators: dict, arrays: plain.Arrays) -> None:
-    """Puts iterators where they were."""
-    for name, iterator in iterators.items():
-        begin = f"{positions.OPAQUE}{name}/"
-        files = {n.removeprefix(begin): a for n, a in arrays.items() if n.startswith(begin)}
-        positions.restore_checkpoint(iterator, files)
 
 
 def _setting_of(arguments: dict):
