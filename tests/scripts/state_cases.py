@@ -492,8 +492,8 @@ def the_order_of_callbacks_does_not_matter():
 
 
 def dispatch_stays_asynchronous():
-    found = keras.callbacks.CallbackList([repro.TrainingState("x")], model=net())
-    return found._async_train
+    with_it = keras.callbacks.CallbackList([repro.TrainingState("x")], model=net())
+    return with_it._async_train == keras.callbacks.CallbackList([], model=net())._async_train
 
 
 def stock_callbacks_are_pointed_out():
@@ -501,7 +501,9 @@ def stock_callbacks_are_pointed_out():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(2):
-            net().fit(rows, targets, verbose=0, callbacks=[keras.callbacks.BackupAndRestore(place)])
+            model = net()
+            model.build((None, 5))
+            model.fit(rows, targets, verbose=0, callbacks=[keras.callbacks.BackupAndRestore(place)])
         checkpoint = keras.callbacks.ModelCheckpoint(place / "m.keras")
         net().fit(rows, targets, verbose=0, callbacks=[checkpoint])
         net().fit(rows, targets, verbose=0, epochs=2, initial_epoch=1, callbacks=[checkpoint])

@@ -291,7 +291,9 @@ def _keep(original):
 
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
-        arguments = signature.bind(self, *args, **kwargs).arguments
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        arguments = dict(bound.arguments)
         setting = _setting_of(arguments)
         run = None
         if setting is not None:
