@@ -48,6 +48,7 @@ class Place:
         self._adapter = epoch_iterator.data_adapter
         self._validation = None  # the epoch iterator of the validation data, once it is made
         self._validated = None  # what another process has called of its hooks
+        self._restored: dict = {}
         self._warned = False
         _places.set(passes, self)
         kinds = (ArrayDataAdapter, PyDatasetAdapter, TFDatasetAdapter, GeneratorDataAdapter)
@@ -64,8 +65,12 @@ class Place:
         return bool(known) and steps >= known
 
     def stop(self) -> None:
-        """The next epoch has no steps."""
+        """The epoch in progress has no more steps, and none comes after it."""
         _skips.set(self._epochs, -1)
+        self._passes.number, self._passes.log[:] = self._restored["pass"], self._restored["log"]
+        if self._epochs.steps_per_epoch:
+            self._epochs._steps_seen = self._restored["used"]
+            self._epochs._current_iterator = iter(self._epochs._get_iterator())
 
     @property
     def element_spec(self):
@@ -103,7 +108,7 @@ class Place:
 
     def restore(self, packed, steps: int | None, arrays: plain.Arrays) -> None:
         """Makes the next step go on there; before any pass of this process has begun."""
-        place = plain.unpack(packed, arrays)
+        place = self._restored = plain.unpack(packed, arrays)
         epochs, passes = self._epochs, self._passes
         if place["batches"] is not None:
             epochs._num_batches = place["batches"]
