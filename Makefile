@@ -9,7 +9,7 @@ JOBS ?= 2
 # pip's quiet mode still warns of its own age.
 PIP = -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo verify-examples notebooks test test-fast test-oldest check format stubs bench clean
+.PHONY: help demo verify-examples notebooks soak test test-fast test-oldest check format stubs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ notebooks: $(READY)  ## run the notebooks and store their outputs
 
 test: $(READY) stubs-current  ## all tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+KILLS ?= 200
+soak: $(READY)  ## kill trainings KILLS times (200) at random; none may come to anything else
+	@$(BIN)/python tests/scripts/soak.py $(KILLS)
 
 test-fast: $(READY)  ## the tests that take less than three minutes together
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow'
@@ -66,6 +70,7 @@ bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/digest.py
 	@$(BIN)/python benchmarks/record.py
 	@$(BIN)/python benchmarks/sessions.py
+	@$(BIN)/python benchmarks/state.py
 
 clean:  ## remove the virtual environments
 	rm -rf $(VENV) $(OLDEST)

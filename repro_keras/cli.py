@@ -218,11 +218,16 @@ def run_command(
     wanted = launch.requested(target, list(arguments), is_module=is_module, ignored=list(ignored))
     folder = store.new(project.find(Path.cwd()))  # where `show` and `verify` look
     finished = launch.run(wanted, folder)
+    _say_recorded(finished, as_json)
+
+
+def _say_recorded(finished: launch.Finished, as_json: bool) -> None:
+    """Says what was recorded, and ends with the script's exit code."""
     run = finished.statement.predicate
     steps = sum(len(segment.steps.loss) for segment in run.trail)
     place = os.path.relpath(finished.path)
     if as_json:
-        found = {"id": folder.name, "record": place, "status": run.status, "steps": steps}
+        found = {"id": finished.folder.name, "record": place, "status": run.status, "steps": steps}
         click.echo(json.dumps({**found, "exit_code": finished.exit_code}))
     else:
         said = [run.status] * (run.status != "finished")
@@ -275,9 +280,11 @@ def _told_as_json(as_json: bool) -> Iterator[None]:
         raise
 
 
-def _ask(path: Path, statement: record.Statement, home: project.Project) -> None:
+def _ask(
+    path: Path, statement: record.Statement, home: project.Project, where: str = "a copy of "
+) -> None:
     command = verify.command_of(statement)
-    click.echo(f"This runs `{command}` in a copy of {home.root}, as {path} says.", err=True)
+    click.echo(f"This runs `{command}` in {where}{home.root}, as {path} says.", err=True)
     if not sys.stdin.isatty():
         raise RunError(
             "Nobody can be asked whether to run it, as the input is no terminal. If you trust the "
@@ -328,6 +335,27 @@ def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) ->
     )
 
 
+@main.command("resume")
+@click.argument("run", required=False, shell_complete=_complete_run)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before running.")
+@click.option("--allow", is_flag=True, help="Go on with another CPU or other versions.")
+@click.option("--json", "as_json", is_flag=True, help="At the end, print what was recorded.")
+def resume_command(run: str | None, yes: bool, allow: bool, as_json: bool) -> None:
+    """Go on with a run that was killed, interrupted or failed, as a new run.
+
+    RUN is a run's id; without it, the latest run. It must have kept the state of training
+    (`repro.TrainingState`). The new record has the whole trail, and names the record that it
+    continues. Its output and exit code are passed on.
+    """
+    from repro_keras._src.runs import resuming
+
+    found = resuming.find(_here(), run)
+    if not yes:
+        _ask(found.path, found.statement, verify.home_of(found.path, found.statement), "")
+    finished = resuming.go_on(found, allow=allow)
+    _say_recorded(finished, as_json)
+
+
 @main.command("ls")
 @_AS_JSON
 def ls_command(as_json: bool) -> None:
@@ -357,6 +385,7 @@ def _summary(run: store.Listed) -> dict:
         "seconds": run.about.get("seconds"),
         "command": " ".join(run.about.get("command", [])),
         "verifies": run.about.get("verifies"),
+        "resumes": run.about.get("resumes"),
     }
     if run.statement is not None:
         predicate = run.statement.predicate
@@ -369,6 +398,8 @@ def _summary(run: store.Listed) -> dict:
         result["status"] = "unreadable"
     if result["verifies"]:
         result["command"] = f"verify {result['command']}"
+    if result["resumes"]:
+        result["command"] = f"{result['command']} (goes on from {result['resumes']})"
     return result
 
 

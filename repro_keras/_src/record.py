@@ -156,6 +156,9 @@ class Run(_Struct):
         unchecked: the files that it wrote and that match these.
         unseen: the files that changed meanwhile without Python having opened them to write: by
             TensorFlow or HDF5, or by another process.
+        states: the folders with states of training.
+        parent: the seal of the record of the run that it continues.
+        resumed: how many steps of the trail are that run's.
     """
 
     schema: int
@@ -177,6 +180,9 @@ class Run(_Struct):
     ignored: list[str] = []
     unchecked: list[str] = []
     unseen: list[str] = []
+    states: list[str] = []
+    parent: Sha256 | None = None
+    resumed: int | None = None
     seal: str = ""
 
     @property
@@ -206,6 +212,27 @@ def chained(trail: list[Segment]) -> list[Segment]:
         before = _chain(before, segment)
         result.append(msgspec.structs.replace(segment, chain=before))
     return result
+
+
+def cut(trail: list[Segment], steps: int, in_epoch: bool) -> tuple[list[Segment], Segment]:
+    """A trail up to a step, and the segment that is in progress there.
+
+    Args:
+        trail: of a run.
+        steps: how many of its steps stay.
+        in_epoch: whether the last of them is inside an epoch.
+    """
+    whole: list[Segment] = []
+    for segment in trail:
+        size = len(segment.steps.loss) + segment.lost
+        if size > steps or (in_epoch and size == steps):
+            part = min(steps, len(segment.steps.loss))
+            columns = msgspec.structs.asdict(segment.steps)
+            kept = Steps(**{name: column[:part] for name, column in columns.items()})
+            return whole, Segment(steps=kept, lost=steps - part)
+        whole.append(msgspec.structs.replace(segment, chain=""))
+        steps -= size
+    return whole, Segment(steps=Steps())
 
 
 def _chain(before: str, segment: Segment) -> str:

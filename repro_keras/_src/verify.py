@@ -182,15 +182,12 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
         from_inside=run.from_inside,
         is_copy=True,
     )
-    environment = {
-        name: value
-        for name, value in config.environment_outside().items()
-        if not machine.environment({name: value})
-    }
-    recorded = machine.environment(run.environment)  # a record may say no more than is listed
-    environment.update({n: v for n, v in recorded.items() if v != machine.A_PATH})
     finished = launch.run(
-        wanted, folder, environment=environment, quiet=True, verifies=str(os.path.abspath(path))
+        wanted,
+        folder,
+        environment=environment_of(run),
+        quiet=True,
+        verifies=str(os.path.abspath(path)),
     )
     changed = project.changed(links)
     if changed:
@@ -199,6 +196,18 @@ def again(path: Path, statement: record.Statement, home: project.Project) -> lau
             "which something else than Python opened. What came out is not compared."
         )
     return finished
+
+
+def environment_of(run: record.Run) -> dict[str, str]:
+    """The environment that a run is to have again: ours, with its switches."""
+    environment = {
+        name: value
+        for name, value in config.environment_outside().items()
+        if not machine.environment({name: value})
+    }
+    recorded = machine.environment(run.environment)  # a record may say no more than is listed
+    environment.update({n: v for n, v in recorded.items() if v != machine.A_PATH})
+    return environment
 
 
 def compare(recorded: record.Statement, now: record.Statement) -> Verdict:

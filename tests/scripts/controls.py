@@ -580,7 +580,105 @@ def an_epoch_has_its_metrics():
     return [list(segment.metrics) for segment in story.trail] == [["loss"]]
 
 
+class Killing(keras.callbacks.Callback):
+    """Ends training as if the process was killed, before a step or at the end of an epoch."""
+
+    def __init__(self, step=None, epoch=None, stop=None):
+        super().__init__()
+        self.told = [step, epoch, stop, 0]
+        self.at_end = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.told[3] == self.told[0]:
+            raise ZeroDivisionError
+        self.told[3] += 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.told[3] == self.told[2]:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.told[1]:
+            raise ZeroDivisionError
+
+    def on_train_end(self, logs=None):
+        self.at_end = logs
+
+    def get_state(self):
+        return None
+
+    def set_state(self, state):
+        pass
+
+
+def goes_on(data=None, save_freq=3, step=10, epoch=None, stop=None, **options):
+    """Whether training that was killed goes on, and comes to what it does without that."""
+    from repro_keras._src.state import training
+
+    def run(folder, *killing):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(0)
+        training._fits.clear()
+        model = net(L.Dropout(0.5), L.Dense(1))
+        model.compile("adam", "mse")
+        keeper, killer = repro.TrainingState(folder, save_freq), Killing(*killing)
+        given = (inputs, inputs[:, :1]) if data is None else (data(),)
+        settings = {"batch_size": 2, **options} if data is None else options
+        every = [keeper, killer]
+        try:
+            history = model.fit(*given, epochs=3, verbose=0, callbacks=every, **settings)
+        except ZeroDivisionError:
+            return None
+        return [history.history, killer.at_end, state(model)], keeper.resumed
+
+    inputs = np.random.default_rng(0).random((12, 4), "float32")
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        expected, _ = run(one, None, None, stop)
+        run(other, step, epoch, stop)
+        found, resumed = run(other, None, None, stop)
+        return resumed is not None and found == expected
+
+
+class Hooked(keras.utils.PyDataset):
+    begun, ended = 0, 0
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return ones * (index + self.begun + self.ended), ones[:, :1]
+
+
+class Beginning(Hooked):
+    def on_epoch_begin(self):
+        self.begun += 1
+
+
+class Ending(Hooked):
+    def on_epoch_end(self):
+        self.ended += 1
+
+
+def counting():
+    for i in range(100):
+        yield ones * i, ones[:, :1]
+
+
 CONTROLS = {
+    "positions: TFEpochIterator.__init__": lambda: goes_on(Ending),
+    "positions: PyDatasetAdapter.on_epoch_begin": lambda: goes_on(Beginning),
+    "positions: PyDatasetAdapter.on_epoch_end": lambda: goes_on(Ending),
+    "positions: GeneratorDataAdapter.get_tf_dataset": lambda: goes_on(counting, steps_per_epoch=6),
+    "positions: EpochIterator._enumerate_iterator": goes_on,
+    "resume: TensorFlowTrainer.fit": goes_on,
+    "resume: CallbackList.on_train_begin": goes_on,
+    "resume: CallbackList.on_epoch_begin": goes_on,
+    "resume: CallbackList.on_train_batch_end": lambda: goes_on(step=5),
+    "resume: CallbackList.on_epoch_end": lambda: goes_on(save_freq="epoch"),
+    "resume: CallbackList.on_train_end": lambda: goes_on(step=None),
+    "resume: Trainer._get_metrics_result_or_logs": (
+        lambda: goes_on(save_freq=1, step=None, epoch=1, stop=8)
+    ),
     "fits: TensorFlowTrainer.fit": a_fit_has_its_data,
     "fits: TensorFlowTrainer.evaluate": an_evaluation_has_its_data,
     "fits: TensorFlowTrainer.predict": a_prediction_has_its_data,

@@ -29,17 +29,21 @@ class Passes:
     Attributes:
         fit: the `fit` whose data these are.
         number: which pass it is, from 0; read by the pipeline as it starts a pass.
+        log: the marks of the passes that were begun, in order; shared with the validation data's.
+        mark: its own mark.
+        begun: the iterator of the next pass, where it is made already.
         kept: whether its position is kept, so that another process can go on.
         iterator: TensorFlow's, of the pass that was begun last.
-        at_begin: called with that iterator as a pass begins.
     """
 
     def __init__(self, fit: order.Fit, kept: bool = False):
         self.fit = fit
         self.number = -1
+        self.log: list[str] = []
+        self.mark = "t"
+        self.begun = None
         self.kept = kept
         self.iterator = None
-        self.at_begin: Callable | None = None
         self.owner: Callable = lambda: None  # Keras's epoch iterator
         self._continued = (-1, 0)
         self._items: Generator | None = None
@@ -58,9 +62,10 @@ class Passes:
     def begin(self, dataset):
         """Begins a pass over a data set, and returns its iterator."""
         self.number += 1
-        self.iterator = iter(dataset)
-        if self.at_begin is not None:
-            self.at_begin(self.iterator)
+        if self.begun is None:
+            self.log.append(self.mark)
+            self.begun = iter(dataset)
+        self.iterator, self.begun = self.begun, None
         return self.iterator
 
     def loading(self, items: Generator) -> Generator:

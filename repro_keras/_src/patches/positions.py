@@ -6,9 +6,11 @@ saved (a Python function, a random operation), by running through it again. So i
 """
 
 import functools
+import itertools
 import tempfile
 import warnings
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +38,19 @@ class Place:
     Args:
         passes: its passes.
         epoch_iterator: Keras's, which makes them.
+        validation_data: as `fit` was given it.
     """
 
-    def __init__(self, passes: orders.Passes, epoch_iterator):
+    def __init__(self, passes: orders.Passes, epoch_iterator, validation_data=None):
+        self._validation_data = validation_data
         self._passes = passes
         self._epochs = epoch_iterator
         self._adapter = epoch_iterator.data_adapter
+        self._validation = None  # the epoch iterator of the validation data, once it is made
+        self._validated = None  # what another process has called of its hooks
+        self._restored: dict = {}
         self._warned = False
+        _places.set(passes, self)
         kinds = (ArrayDataAdapter, PyDatasetAdapter, TFDatasetAdapter, GeneratorDataAdapter)
         if not isinstance(self._adapter, kinds):
             raise StateError(
@@ -57,8 +65,12 @@ class Place:
         return bool(known) and steps >= known
 
     def stop(self) -> None:
-        """The next epoch has no steps."""
+        """The epoch in progress has no more steps, and none comes after it."""
         _skips.set(self._epochs, -1)
+        self._passes.number, self._passes.log[:] = self._restored["pass"], self._restored["log"]
+        if self._epochs.steps_per_epoch:
+            self._epochs._steps_seen = self._restored["used"]
+            self._epochs._current_iterator = iter(self._epochs._get_iterator())
 
     @property
     def element_spec(self):
@@ -82,19 +94,21 @@ class Place:
             "pass": passes.number,
             "used": used,
             "before": before,
+            "log": "".join(passes.log),
             "batches": None if self._adapter.num_batches else epochs._num_batches,
         }
         if isinstance(self._adapter, PyDatasetAdapter):
             place["hooks"] = _hooks_of(self._adapter).capture()
         elif isinstance(self._adapter, TFDatasetAdapter) and passes.iterator is not None:
-            place["replay"] = not self._checkpoint(passes.iterator, arrays)
+            self._checkpoint(passes.iterator, arrays)
         elif isinstance(self._adapter, GeneratorDataAdapter):
             place["last"] = _stream_of(self._adapter).last()
+        place["validation"] = self._capture_validation()
         return plain.pack(place, arrays, "data")
 
     def restore(self, packed, steps: int | None, arrays: plain.Arrays) -> None:
         """Makes the next step go on there; before any pass of this process has begun."""
-        place = plain.unpack(packed, arrays)
+        place = self._restored = plain.unpack(packed, arrays)
         epochs, passes = self._epochs, self._passes
         if place["batches"] is not None:
             epochs._num_batches = place["batches"]
@@ -103,19 +117,37 @@ class Place:
         if place["before"]:
             epochs._steps_seen = place["before"]
             epochs._current_iterator = iter(epochs._get_iterator())
+        self._validated = place["validation"]
         done, used = place["pass"], place["used"]
         if isinstance(self._adapter, PyDatasetAdapter):
             _hooks_of(self._adapter).replay(place["hooks"])
-        elif isinstance(self._adapter, TFDatasetAdapter):
-            self._go_back(done, used, place.get("replay"), arrays)
         elif isinstance(self._adapter, GeneratorDataAdapter):
             _stream_of(self._adapter).go_on(done, used, place["last"])
+        self._go_back(used, place, arrays)
         if used:
             passes.continue_at(done, used)
         else:
             passes.number = done
 
-    def _checkpoint(self, iterator, arrays: plain.Arrays) -> bool:
+    def _capture_validation(self):
+        """The calls of the hooks of a `PyDataset` of validation data."""
+        if self._validation is None:
+            return self._validated
+        hooks = _hooks.get(self._validation.data_adapter)
+        return None if hooks is None else hooks.capture()
+
+    def validation_made(self, epoch_iterator) -> None:
+        """The validation data is there, and has yielded nothing yet."""
+        self._validation = epoch_iterator
+        hooks = _hooks.get(epoch_iterator.data_adapter)
+        passes = orders.passes_of(epoch_iterator)
+        assert passes is not None
+        passes.log, passes.mark = self._passes.log, "v"
+        if hooks is not None and self._validated is not None:
+            hooks.replay(self._validated)
+            hooks.made_already = False
+
+    def _checkpoint(self, iterator, arrays: plain.Arrays) -> None:
         files = checkpoint(iterator)
         if files is None:
             if not self._warned:
@@ -127,35 +159,49 @@ class Place:
                     ReproWarning,
                     stacklevel=2,
                 )
-            return False
+            return
         for name, content in files.items():
             arrays[f"{_ITERATOR}/{name}"] = content
-        return True
 
-    def _go_back(self, done: int, used: int, replay: bool | None, arrays) -> None:
-        dataset, passes = self._epochs._distributed_dataset, self._passes
-        if done < 0:
-            return
-        if replay:
-            for _ in range(done if used else done + 1):
-                for _ in dataset:
+    def _go_back(self, used: int, place: dict, arrays: plain.Arrays) -> None:
+        """Puts the passes over a `tf.data.Dataset`, and over the validation data, where they were.
+
+        How often a data set was begun decides its order where it is shuffled, and the validation
+        data may be made of the same one: all passes are begun again, in their order. One that
+        can be saved is not run through.
+        """
+        names = [name for name in arrays if name.startswith(f"{_ITERATOR}/")]
+        files = {name.removeprefix(f"{_ITERATOR}/"): arrays[name] for name in names}
+        log, passes = place["log"], self._passes
+        of_training = isinstance(self._adapter, TFDatasetAdapter)
+        datasets = {
+            "t": self._epochs._distributed_dataset if of_training else None,
+            "v": self._validation_data,
+        }
+        if not used and files and "v" not in log:  # the last iterator knows how many there were
+            restore_checkpoint(iter(datasets["t"]), files)
+            log = ""
+        current = log.rindex("t") if used else None
+        saveable: dict[str, bool] = {}
+        for number, mark in enumerate(log):
+            dataset = datasets[mark]
+            if not isinstance(dataset, tf.data.Dataset):
+                continue
+            iterator = iter(dataset)
+            if number == current:
+                passes.begun = iterator
+            elif mark not in saveable:
+                saveable[mark] = bool(files) if mark == "t" else checkpoint(iterator) is not None
+            if number != current or not files:
+                whole = number != current and not saveable[mark]
+                count = None if whole else used if number == current else 1
+                for _ in itertools.islice(iterator, count):
                     pass
-
-            def begin(iterator):
-                for _ in range(passes.start):
-                    next(iterator)
-
-        else:
-            names = [n for n in arrays if n.startswith(f"{_ITERATOR}/")]
-            files = {n.removeprefix(f"{_ITERATOR}/"): arrays[n] for n in names}
-            if not used:  # the order of the next pass hangs on how many there were
-                restore_checkpoint(iter(dataset), files)
-
-            def begin(iterator):
-                if passes.start:
-                    restore_checkpoint(iterator, files)
-
-        passes.at_begin = begin
+        if passes.begun is not None and files:
+            restore_checkpoint(passes.begun, files)
+        passes.log[:] = place["log"]
+        if used and not of_training:
+            del passes.log[current]  # it is begun once more
 
 
 def checkpoint(iterator) -> dict[str, np.ndarray] | None:
@@ -243,7 +289,7 @@ class _Stream:
         self._passes = passes
         self._make = make
         self._last = None
-        self._behind: tuple[int, int, str | None] | None = None
+        self._begun: Iterator | None = None  # the pass that another process has begun
 
     def last(self) -> str | None:
         """The digest of the batch that was used last."""
@@ -254,21 +300,15 @@ class _Stream:
         for _ in range(done if used else done + 1):
             for batch in self._make():
                 self._last = batch
-        if not used and done >= 0:
+        if used:
+            self._begun = iter(self._make())
+            for batch in itertools.islice(self._begun, used):
+                self._last = batch
+        if used or done >= 0:
             self._check(last)
-        self._behind = (used, done, last) if used else None
 
     def __call__(self):
-        batches = iter(self._make())
-        if self._behind is not None:
-            used, _, last = self._behind
-            self._behind = None
-            for _ in range(used):
-                try:
-                    self._last = next(batches)
-                except StopIteration:
-                    break
-            self._check(last)
+        batches, self._begun = self._begun or iter(self._make()), None
         for batch in batches:
             self._last = batch
             yield batch
@@ -290,6 +330,7 @@ def _digest(batch) -> str:
         return "unknown"
 
 
+_places: ByIdentity[Place] = ByIdentity()  # by the passes over the training data
 _hooks: ByIdentity[_Hooks] = ByIdentity()
 _streams: ByIdentity[_Stream] = ByIdentity()
 _skips: ByIdentity[int] = ByIdentity()  # by epoch iterator: steps of its next epoch that are done
@@ -305,13 +346,6 @@ def _stream_of(adapter) -> _Stream:
     found = _streams.get(adapter)
     assert found is not None
     return found
-
-
-def keep_hooks(passes: orders.Passes, epoch_iterator) -> None:
-    """Notes the calls of the hooks of the training data from here on."""
-    adapter = epoch_iterator.data_adapter
-    if passes.kept and isinstance(adapter, PyDatasetAdapter):
-        _hooks.set(adapter, _Hooks(adapter.py_dataset))
 
 
 def _note_begin(original):
@@ -345,9 +379,14 @@ def _note_iterator(original):
     @functools.wraps(original)
     def __init__(self, *args, **kwargs):
         original(self, *args, **kwargs)
-        passes = orders.passes_of(self)
-        if passes is not None:
-            keep_hooks(passes, self)
+        training, passes = orders.training(), orders.passes_of(self)
+        if training is None or not training.kept:
+            return
+        if isinstance(self.data_adapter, PyDatasetAdapter):
+            _hooks.set(self.data_adapter, _Hooks(self.data_adapter.py_dataset))
+        place = _places.get(training)
+        if place is not None and passes is not training:
+            place.validation_made(self)
 
     return __init__
 

@@ -12,28 +12,13 @@ import warnings
 import keras
 import tensorflow as tf
 from keras.src import tree
-from keras.src.backend.common import global_state
 
-from repro_keras._src import seeding
 from repro_keras._src.errors import ReproWarning, SaveError, StateError
-from repro_keras._src.patches import callback_states, positions
+from repro_keras._src.patches import callback_states, first_step, global_states, positions
 from repro_keras._src.patches import order as orders
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
-from repro_keras._src.state import facts, generators, plain, value, variables
-
-_STATEFUL = {  # operations that draw from what only their kernels know
-    "RandomUniform",
-    "RandomUniformInt",
-    "RandomStandardNormal",
-    "TruncatedNormal",
-    "ParameterizedTruncatedNormal",
-    "RandomShuffle",
-    "RandomGamma",
-    "RandomPoisson",
-    "RandomPoissonV2",
-    "Multinomial",
-}
+from repro_keras._src.state import facts, plain, value, variables
 
 
 class _Current(threading.local):
@@ -59,6 +44,7 @@ class _Run:
         self._number = setting.next_fit()
         self._facts = {**facts.of_process(), "fit": facts.of_fit(arguments)}
         self._epochs = arguments.get("epochs", 1)
+        self._validation_data = arguments.get("validation_data")
         self._place: positions.Place | None = None
         self._callbacks: dict[str, object] = {}
         self._variables: dict | None = None
@@ -75,10 +61,9 @@ class _Run:
         """All callbacks have begun."""
         passes = orders.training()
         assert passes is not None
-        self._place = positions.Place(passes, passes.owner())
-        without = (type(self._setting), keras.callbacks.BackupAndRestore)
+        self._place = positions.Place(passes, passes.owner(), self._validation_data)
         self._callbacks = callback_states.named(
-            [c for c in callbacks.callbacks if not isinstance(c, without)]
+            [c for c in callbacks.callbacks if c is not self._setting]
         )
         counted = [n for n, c in self._callbacks.items() if not _is_progress(c)]
         self._facts["order"] = [passes.fit.root_seed, passes.fit.model, passes.fit.number]
@@ -93,13 +78,16 @@ class _Run:
             self._locked = True
         except OSError as error:
             self._failed(error)
+        if recording.current is not None:
+            recording.current.keeps_states(self._setting.folder.path)
         state = self._setting.folder.newest(self._number)
         if state is not None:
             self._go_on(state)
 
     def _go_on(self, state: value.State) -> None:
         content = state.content
-        self._build()
+        assert self._place is not None
+        first_step.build(self.model, self._place.element_spec)
         self._compare(content)
         position = content.position
         self._restore(state)
@@ -115,36 +103,11 @@ class _Run:
         if position.epoch >= self._epochs:
             self.model._initial_epoch = self._epochs
         elif content.data is not None:
-            assert self._place is not None
             self._place.restore(content.data, position.step or None, state.arrays)
             if content.stop_training:
                 self._place.stop()
         if recording.current is not None and content.recorded is not None:
-            recording.current.resumed(content.recorded)
-
-    def _build(self) -> None:
-        """Makes the variables of everything, as the first step would."""
-        if self.model.run_eagerly:
-            if not _is_built(self.model):
-                assert self._place is not None
-                self._build_symbolically(self._place.element_spec)
-            return
-        step = _traced_function(self.model)
-        if step is None:
-            return
-        assert self._place is not None
-        with self.model.distribute_strategy.scope():
-            step.get_concrete_function(tf.data.IteratorSpec(self._place.element_spec))
-
-    def _build_symbolically(self, spec) -> None:
-        try:
-            self.model._symbolic_build(data_batch=spec)
-        except Exception as error:
-            raise StateError(
-                f"{self.model.name!r} ({type(self.model).__name__}) has no weights before its "
-                "first step, and its first step cannot be known, as it runs eagerly "
-                f"({type(error).__name__}: {error}). Build it before `fit`: call it on a batch."
-            ) from error
+            recording.current.resumed(content.recorded, bool(position.step))
 
     def _compare(self, content: value.Content) -> None:
         self._variables = variables.collect({"model": self.model, **self._callbacks})
@@ -165,7 +128,7 @@ class _Run:
         content = state.content
         variables.write(self._variables, state.arrays)
         callback_states.restore(self._callbacks, content.callbacks, state.arrays)
-        restore_generators(plain.unpack(content.generators, state.arrays))
+        global_states.restore_generators(plain.unpack(content.generators, state.arrays))
         self.model.stop_training = content.stop_training
 
     # While it goes on
@@ -215,7 +178,7 @@ class _Run:
     def _capture(self, epoch: int, steps: int | None, logs) -> value.State:
         if not self._checked:
             self._checked = True
-            _refuse_stateful(self.model)
+            first_step.refuse_stateful(self.model)
         if self._variables is None or _has_grown(self.model, self._variables):
             self._variables = variables.collect({"model": self.model, **self._callbacks})
         assert self._place is not None
@@ -226,7 +189,7 @@ class _Run:
             position=position,
             facts=self._facts,
             variables=variables.listed(variables.forms(self._variables)),
-            generators=plain.pack(captured_generators(), arrays, "generators"),
+            generators=plain.pack(global_states.captured_generators(), arrays, "generators"),
             data=self._place.capture(steps, arrays),
             callbacks=callback_states.capture(self._callbacks, arrays),
             stop_training=bool(self.model.stop_training),
@@ -265,45 +228,8 @@ def _is_progress(callback) -> bool:
     return isinstance(callback, keras.callbacks.ProgbarLogger)
 
 
-def _is_built(model) -> bool:
-    parts = [*model._flatten_layers(), model._compile_metrics, model._compile_loss]
-    if isinstance(model.optimizer, keras.Optimizer):
-        parts.append(model.optimizer)
-    return all(getattr(part, "built", True) for part in parts if part is not None)
-
-
 def _has_grown(model, known: dict) -> bool:
     return len(variables.collect({"model": model})) > sum(n.startswith("model/") for n in known)
-
-
-def _traced_function(model):
-    """The function of TensorFlow's that makes a step, or several, of an iterator."""
-    function = model.train_function
-    cells = getattr(function, "__closure__", None) or ()
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    found = dict(zip(names, cells, strict=False)).get("multi_step_on_iterator")
-    inner = None if found is None else found.cell_contents
-    return inner if hasattr(inner, "get_concrete_function") else None
-
-
-def _refuse_stateful(model) -> None:
-    """Raises where a step draws from what no state can hold."""
-    step = _traced_function(model)
-    if step is None:
-        return
-    for function in step._list_all_concrete_functions():
-        definition = function.graph.as_graph_def()
-        nodes = [*definition.node]
-        for inner in definition.library.function:
-            nodes += inner.node_def
-        for node in nodes:
-            if node.op in _STATEFUL:
-                raise StateError(
-                    f"A step of {model.name!r} has the operation {node.op} ({node.name}), which "
-                    "draws from a generator that only TensorFlow's own kernel knows, so that "
-                    "training cannot be resumed exactly. Use keras.random with a "
-                    "keras.random.SeedGenerator, or a tf.random.Generator, instead of tf.random."
-                )
 
 
 def _plain_logs(logs) -> dict:
@@ -316,51 +242,9 @@ def _plain_logs(logs) -> dict:
     return found
 
 
-def captured_generators() -> dict:
-    made = global_state.get_global_attribute("global_seed_generator")
-    keras_own = None if made is None else variables.read({"": made.state})[""]
-    outside = [
-        None if g is None else variables.read({"": g.state})[""]
-        for g in seeding.outer_states("global_seed_generator")
-    ]
-    return {**generators.capture(), "keras": keras_own, "outside": outside}
-
-
-def restore_generators(states: dict) -> None:
-    from keras.src.random import seed_generator
-
-    if states["keras"] is not None:
-        seed_generator.global_seed_generator().state.assign(states["keras"])
-    outside = seeding.outer_states("global_seed_generator")
-    for made, state in zip(outside, states["outside"], strict=False):
-        if made is not None and state is not None:
-            made.state.assign(state)
-    generators.restore(states)
-
-
-def capture_iterators(iterators: dict, arrays: plain.Arrays) -> None:
-    """Puts the checkpoints of iterators of `tf.data` into `arrays`."""
-    for name, iterator in iterators.items():
-        files = positions.checkpoint(iterator)
-        if files is None:
-            raise StateError(
-                f"The iterator {name!r} has a Python function or a random operation, so that its "
-                "place cannot be saved. Make its batches of their number, or of arrays."
-            )
-        for file, content in files.items():
-            arrays[f"{positions.OPAQUE}{name}/{file}"] = content
-
-
-def restore_iterators(iterators: dict, arrays: plain.Arrays) -> None:
-    """Puts iterators where they were."""
-    for name, iterator in iterators.items():
-        begin = f"{positions.OPAQUE}{name}/"
-        files = {n.removeprefix(begin): a for n, a in arrays.items() if n.startswith(begin)}
-        positions.restore_checkpoint(iterator, files)
-
-
-def _setting_of(callbacks):
+def _setting_of(arguments: dict):
     """The `TrainingState` among the callbacks of a `fit`."""
+    callbacks = arguments.get("callbacks")
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
     every = tree.flatten(callbacks) if callbacks else []
@@ -369,7 +253,37 @@ def _setting_of(callbacks):
         raise StateError(
             f"A fit takes one TrainingState. Received: {len(found)} of them. Give it one."
         )
+    backups = any(isinstance(c, keras.callbacks.BackupAndRestore) for c in every)
+    if found and backups:
+        raise StateError(
+            "TrainingState and BackupAndRestore would both put back where training was, and only "
+            "the first does so exactly. Remove BackupAndRestore."
+        )
+    if backups:
+        _warn_once(
+            "BackupAndRestore keeps weights and the number of the epoch, not the state of random "
+            "layers, callbacks, metrics, or the place in the epoch: training that goes on from it "
+            "ends otherwise than if it had not been interrupted. Use "
+            "repro.TrainingState(directory) instead."
+        )
+    by_hand = arguments.get("initial_epoch") and not found
+    if by_hand and any(isinstance(c, keras.callbacks.ModelCheckpoint) for c in every):
+        _warn_once(
+            "Training that goes on at initial_epoch from a file of ModelCheckpoint's ends "
+            "otherwise than if it had not been interrupted: the file has neither the state of "
+            "random layers nor that of callbacks, and the order of the data begins anew. Use "
+            "repro.TrainingState(directory) to go on exactly."
+        )
     return found[0] if found else None
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, ReproWarning, stacklevel=5)
 
 
 def _keep(original):
@@ -377,14 +291,21 @@ def _keep(original):
 
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
-        arguments = signature.bind(self, *args, **kwargs).arguments
-        setting = _setting_of(arguments.get("callbacks"))
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        arguments = dict(bound.arguments)
+        setting = _setting_of(arguments)
         run = None
         if setting is not None:
             if tf.distribute.has_strategy() or self.distribute_strategy.num_replicas_in_sync > 1:
                 raise StateError(
                     "TrainingState keeps what one replica trains. Received: a model under a "
                     "tf.distribute strategy. Train it without one."
+                )
+            if hasattr(arguments.get("validation_data"), "__next__"):
+                raise StateError(
+                    "The place in a generator of validation data cannot be kept. Give `fit` "
+                    "arrays, a PyDataset or a tf.data.Dataset as validation_data."
                 )
             run = _Run(setting, self, arguments)
         _current.runs.append(run)

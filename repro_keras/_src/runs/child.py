@@ -54,7 +54,9 @@ def main() -> None:
 def _begin(folder: Path, wanted: request.Request) -> recorder.Recorder:
     if wanted.from_inside:
         before.note_files(folder, Path(wanted.root))
-    recording = recorder.start(folder, Path(wanted.root), is_copy=wanted.is_copy)
+    recording = recorder.start(
+        folder, Path(wanted.root), is_copy=wanted.is_copy, continues=wanted.parent is not None
+    )
     if not wanted.from_inside and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin = _noting_reads(sys.stdin)
     return recording

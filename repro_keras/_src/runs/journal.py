@@ -58,13 +58,22 @@ class Journal:
 class Story:
     """What a journal tells, put together.
 
+    Args:
+        folder: the run's.
+        before: the trail of the run that it continues.
+
     Attributes:
         ended: whether the process came to its end by itself.
         began: whether it came so far as to be recorded at all.
         is_cut: whether it could not be written to its end.
+        resumed: after how many steps of the run before it went on.
+        states: the folders with states of training.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, before: list[record.Segment] | None = None):
+        self._before = before
+        self.resumed: int | None = None
+        self.states: list[str] = []
         self.end: dict = {}
         self.began = False
         self.is_cut = (folder / CUT).exists()
@@ -108,11 +117,20 @@ class Story:
         steps.loss += event["loss"]
         steps.learning_rate += event["learning_rate"]
         steps.state += event["state"]
+        if len(steps.optimizer) < len(steps.loss) - len(event["loss"]):
+            steps.optimizer = [0] * (len(steps.loss) - len(event["loss"]))  # left out in a record
         steps.optimizer += event["optimizer"]
         self._lost += event.get("lost", 0)
 
+    def _states(self, event: dict) -> None:
+        if event["folder"] not in self.states:
+            self.states.append(event["folder"])
+
     def _resumed(self, event: dict) -> None:
-        """Steps that came before are told by the run that this one goes on from."""
+        """What this process did until now is in the trail of the run that it continues."""
+        self.resumed = event["steps"]
+        self.trail, begun = record.cut(self._before or [], event["steps"], event["in_epoch"])
+        self._steps, self._lost = begun.steps, begun.lost
 
     def _model(self, event: dict) -> None:
         self.models.append(record.Model(**event))

@@ -172,7 +172,8 @@ def assemble(
         until: when the process was seen last, where nobody saw its end.
     """
     home = project.Project(Path(wanted.root))
-    story = journal.Story(folder)
+    parent = record.read(wanted.parent) if wanted.parent else None
+    story = journal.Story(folder, parent and parent.predicate.trail)
     if not story.began:
         if exit_code in (-signal.SIGINT, _INTERRUPTED):
             raise KeyboardInterrupt
@@ -184,6 +185,10 @@ def assemble(
         for path in before.changed(there, home, until)
         if path not in edited and not is_in(path, others)  # somebody goes on working meanwhile
     ]
+    if parent is not None:  # what it wrote, and this one did not again, came out too
+        earlier = (n.removeprefix("file/") for n in record.subjects(parent) if n[:5] == "file/")
+        kept = {path for path in earlier if (home.root / path).is_file()}
+        changed = sorted({*changed, *kept})
     unchecked = [p for p in changed if any(fnmatch.fnmatch(p, i) for i in wanted.ignored)]
     written = {p: project.sha256(home.root / p) for p in changed if p not in unchecked}
     trail = story.trail
@@ -217,6 +222,9 @@ def assemble(
         ignored=wanted.ignored,
         unchecked=unchecked,
         unseen=[path for path in written if not is_in(path, story.wrote)],
+        states=story.states,
+        parent=None if parent is None else parent.predicate.seal,
+        resumed=story.resumed,
     )
     subject = [record.Subject(name=n, digest={"sha256": value}) for n, value in outcomes.items()]
     statement = record.Statement(

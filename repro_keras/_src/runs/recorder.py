@@ -47,15 +47,20 @@ class Recorder:
         folder: where the journal goes.
         root: the project's folder.
         is_copy: whether that is a copy, whose links to large files must not be written through.
+        continues: whether another run's record is continued.
     """
 
-    def __init__(self, folder: Path, root: Path, *, is_copy: bool = False):
+    def __init__(
+        self, folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False
+    ):
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
         self.endings: list[Callable[[], dict[str, str]]] = []  # the seam's: digests at the end
         self._journal = Journal(folder)
         self._project = project.Project(root)
+        self._continues = continues
+        self._states: list[str] = []  # folders of states
         self._began = time.time_ns()
         self._rows: list[tuple[float | None, float, int, int]] = []
         self._lost = 0
@@ -115,11 +120,21 @@ class Recorder:
         self._settle()
         return self._steps
 
-    def resumed(self, steps: int) -> None:
-        """Training goes on after so many steps, which another run has recorded."""
+    def keeps_states(self, folder: Path) -> None:
+        """States are kept in a folder; where they are continued, they are no data of the run."""
+        if self._continues:
+            self._states.append(os.path.realpath(folder))
+        place = self._project.relative(folder)
+        self._journal.write(
+            "states", folder=f"{{outside}}/{folder.name}" if place is None else place
+        )
+
+    def resumed(self, steps: int, in_epoch: bool) -> None:
+        """Training goes on after so many steps, which the run that is continued has recorded."""
         self._settle()
-        self._steps = steps
-        self._journal.write("resumed", steps=steps)
+        if self._continues:
+            self._steps = steps
+            self._journal.write("resumed", steps=steps, in_epoch=in_epoch)
 
     def _begin_watch(self) -> None:
         """From the first call of Keras on, what happens is written down within half a second.
@@ -287,6 +302,8 @@ class Recorder:
             place = self._project.relative(text)
             if place is None or place in self._seen or place.endswith((".py", ".so")):
                 return
+            if os.path.dirname(os.path.realpath(text)) in self._states:
+                return
             self._seen.add(place)
             if not self._project.is_of_user(place):
                 return
@@ -384,10 +401,12 @@ class Recorder:
         return found
 
 
-def start(folder: Path, root: Path, *, is_copy: bool = False) -> Recorder:
+def start(
+    folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False
+) -> Recorder:
     """Begins to record this process; there is one recorder in a process."""
     global current
-    recorder = current = Recorder(folder, root, is_copy=is_copy)
+    recorder = current = Recorder(folder, root, is_copy=is_copy, continues=continues)
     sys.addaudithook(lambda event, arguments: _audit(recorder, event, arguments))
     for begin in _when_started:
         begin(recorder)

@@ -20,6 +20,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         from_inside: whether recording begins where the script makes `repro.Record()`.
         is_copy: whether the project is a copy made to verify, whose links must not be written
             through.
+        parent: the record of the run that is continued.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ignored: list[str] = []
     from_inside: bool = False
     is_copy: bool = False
+    parent: str | None = None
 
 
 def write(folder: Path, request: Request) -> None:

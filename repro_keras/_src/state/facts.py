@@ -44,7 +44,7 @@ def of_fit(arguments: dict) -> dict[str, Any]:
 def of_data(value) -> str:
     """What tells a data set: the digest of arrays, the type and form of what cannot be read."""
     if isinstance(value, tf.data.Dataset):
-        return f"tf.data.Dataset of {value.cardinality().numpy()} × {value.element_spec}"
+        return f"tf.data.Dataset of {int(value.cardinality())} × {value.element_spec}"
     if isinstance(value, keras.utils.PyDataset):
         return f"{type(value).__name__} of {value.num_batches}"
     if hasattr(value, "__next__"):

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from repro_keras._src import atomic, bits, digest_arrays
-from repro_keras._src.errors import FileFormatError
+from repro_keras._src.errors import CanonicalError, FileFormatError
 from repro_keras._src.state import value
 
 _ENTRY = "repro_keras.state"
@@ -150,9 +150,16 @@ def _parsed(path: Path, content: np.ndarray) -> tuple[dict, int]:
     try:
         header = json.loads(content[8 : 8 + length].tobytes())
         told = json.loads(header["__metadata__"][_ENTRY])
+        seal = told.pop("seal")
         schema = told["state"]["content"]["schema"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _broken(path, "its header is none of a state") from None
+    try:
+        whole = hashlib.sha256(bits.canonical_json(told)).hexdigest() == seal
+    except CanonicalError:
+        whole = False
+    if not whole:
+        raise _broken(path, "what it says does not fit its digest")
     if schema != value.SCHEMA:
         raise FileFormatError(
             f"{path} has a state of schema {schema}, and this version of repro_keras reads schema "

@@ -41,7 +41,7 @@ class Loop:
         state = self._folder.newest(FIT)
         if state is None:
             return None
-        from repro_keras._src.patches import resume
+        from repro_keras._src.patches import global_states
 
         found = self._variables()
         told = facts.differences(state.content.facts, self._facts())
@@ -58,13 +58,13 @@ class Loop:
         packed = dict(state.content.callbacks)
         for name, thing in self._plain().items():
             _restore(thing, plain.unpack(packed[name], state.arrays, thing), packed[name])
-        resume.restore_iterators(self._iterators(), state.arrays)
-        resume.restore_generators(plain.unpack(state.content.generators, state.arrays))
+        global_states.restore_iterators(self._iterators(), state.arrays)
+        global_states.restore_generators(plain.unpack(state.content.generators, state.arrays))
         self._count = state.position.total
         return plain.unpack(state.position.loop, state.arrays)
 
     def _capture(self, position: Any) -> value.State:
-        from repro_keras._src.patches import resume
+        from repro_keras._src.patches import global_states
 
         found = self._variables()
         arrays = variables.read(found)
@@ -77,15 +77,15 @@ class Loop:
         except plain.NotPlainError as error:
             raise StateError(
                 "What a loop keeps must be Keras objects, variables, iterators of tf.data, "
-                "numbers, strings, arrays, generators of random numbers, lists and dicts of these, or have "
-                f"get_state() and set_state(state). Received: a {error.type} at {error.where}."
+                "numbers, strings, arrays, random generators, lists and dicts of these, "
+                f"or have get_state() and set_state(state). Received: {error.type} ({error.where})."
             ) from None
-        resume.capture_iterators(self._iterators(), arrays)
+        global_states.capture_iterators(self._iterators(), arrays)
         content = value.Content(
             position=value.Position(epoch=self._count, total=self._count, loop=loop),
             facts=self._facts(),
             variables=variables.listed(variables.forms(found)),
-            generators=plain.pack(resume.captured_generators(), arrays, "generators"),
+            generators=plain.pack(global_states.captured_generators(), arrays, "generators"),
             callbacks=packed,
         )
         return value.State(content, arrays)

@@ -73,8 +73,8 @@ class TrainingState(keras.callbacks.Callback):
         **trained: Any,
     ):
         super().__init__()
-        number = isinstance(save_freq, int) and not isinstance(save_freq, bool)
-        if save_freq != "epoch" and not (number and save_freq > 0):
+        number = save_freq if isinstance(save_freq, int) else 0
+        if save_freq != "epoch" and (number < 1 or isinstance(save_freq, bool)):
             raise ConfigError(
                 "save_freq must be 'epoch' or a number of steps from 1. Received: "
                 f"save_freq={save_freq!r} (of type {type(save_freq).__name__})"

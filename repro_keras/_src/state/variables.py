@@ -21,6 +21,7 @@ _KEEPERS = (
     keras.random.SeedGenerator,
     keras.optimizers.schedules.LearningRateSchedule,
     tf.Module,
+    tf.random.Generator,
 )
 
 
@@ -47,7 +48,7 @@ def collect(roots: dict[str, Any]) -> dict[str, Any]:
         take(f"{name}/states", getattr(root, "variables", []) if _is_layer(root) else [])
         if isinstance(root, keras.Model):
             take(f"{name}/metrics", root.metrics_variables)
-            if isinstance(root.optimizer, keras.Optimizer):
+            if isinstance(getattr(root, "optimizer", None), keras.Optimizer):
                 take(f"{name}/optimizer", root.optimizer.variables)
         take(f"{name}/others", _walked(root, set()))
     return found
