@@ -50,9 +50,7 @@ class Recorder:
         continues: whether another run's record is continued.
     """
 
-    def __init__(
-        self, folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False
-    ):
+    def __init__(self, folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False):
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
@@ -401,9 +399,7 @@ class Recorder:
         return found
 
 
-def start(
-    folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False
-) -> Recorder:
+def start(folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False) -> Recorder:
     """Begins to record this process; there is one recorder in a process."""
     global current
     recorder = current = Recorder(folder, root, is_copy=is_copy, continues=continues)
