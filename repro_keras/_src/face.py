@@ -74,10 +74,9 @@ def _install_in_backend() -> None:
 
 
 def _install_in_legacy() -> None:
-    if not config.OFF:
-        from repro_keras._src import patches
+    from repro_keras._src import patches
 
-        patches.install_in_legacy()
+    patches.install_in_legacy()
 
 
 class _Finder:

@@ -79,7 +79,11 @@ def install_in_legacy() -> None:
     import tf_keras
 
     from repro_keras._src import config
+    from repro_keras._src.patches import legacy_api
 
+    if config.OFF:  # plain tf_keras, where the names of 2018 can still be found
+        _put_in_place(legacy_api.patches())
+        return
     if _version(tf_keras.__version__) not in _range(*TESTED_LEGACY):
         if os.environ.get("REPRO_KERAS_UNTESTED", "") != "1":
             raise SeamError(
@@ -89,7 +93,6 @@ def install_in_legacy() -> None:
         config.lose_guarantee()
     try:
         from repro_keras._src.patches import (
-            legacy_api,
             legacy_files,
             legacy_names,
             legacy_order,
