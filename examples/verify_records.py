@@ -29,6 +29,7 @@ NAMES = (
     "transformer",
     "gradient_tape",
     "lowlevel_get_variable",
+    "legacy_recipe",
 )
 COMMAND = [sys.executable, "-m", "repro_keras"]
 
@@ -40,7 +41,8 @@ def update(name: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     shutil.copyfile(found["record"], RECORDS / f"{name}.json")
-    weights.unlink()
+    for path in (*EXAMPLES.glob(f"{weights.name}*"), EXAMPLES / "checkpoint"):
+        path.unlink(missing_ok=True)  # a Saver makes several files
 
 
 def main() -> int:

@@ -125,6 +125,45 @@ def other_threads_are_refused():
     return raises(errors.ConfigError, lambda: tf.Session(config=config))
 
 
+def _recorded():
+    """What a record has of two steps and a save, and of a session that is closed before its end."""
+    from repro_keras._src.runs import journal, recorder
+
+    folder = Path(tempfile.mkdtemp())
+    recording = recorder.start(folder, folder)
+    with tf.Graph().as_default():
+        weight = tf.get_variable("w", [3])
+        loss = tf.reduce_sum(weight * weight)
+        step = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+        with tf.Session() as session:
+            session.run(weight.initializer)
+            losses = [float(session.run([step, loss])[1]).hex() for _ in range(2)]
+            tf.train.Saver().save(session, str(folder / "net"))
+    recording.finish("finished")
+    return journal.Story(folder), losses
+
+
+def steps_are_recorded_with_their_losses():
+    story, losses = _recorded()
+    return [loss for segment in story.trail for loss in segment.steps.loss] == losses
+
+
+def a_save_ends_a_part_of_the_trail():
+    return [set(segment.layers) for segment in _recorded()[0].trail] == [{"w"}]
+
+
+def a_closed_session_has_its_end_on_the_record():
+    return "session/0/variables" in _recorded()[0].outcomes
+
+
+def the_file_checkpoint_names_no_folder():
+    folder = tempfile.mkdtemp()
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.get_variable("w", [1]).initializer)
+        tf.train.Saver().save(session, f"{folder}/net")
+    return folder not in Path(folder, "checkpoint").read_text()
+
+
 def a_session_begins_the_states():
     return len(in_graph(lambda: [tf.random_normal([3])])) == 1
 
@@ -538,6 +577,14 @@ CONTROLS = {
     "eager: TensorFlowTrainer.train_on_batch": lambda: keras_3_is_refused(
         "train_on_batch", ones, ones[:, :1]
     ),
+    "session_steps: BaseSession.run": steps_are_recorded_with_their_losses,
+    "session_steps: BaseSession.close": a_closed_session_has_its_end_on_the_record,
+    "session_steps: Saver.save": a_save_ends_a_part_of_the_trail,
+    "session_steps: Optimizer.compute_gradients": steps_are_recorded_with_their_losses,
+    "session_steps: Optimizer.apply_gradients": steps_are_recorded_with_their_losses,
+    "sessions: checkpoint_management.update_checkpoint_state_internal": (
+        the_file_checkpoint_names_no_folder
+    ),
     "eager: TensorFlowTrainer.test_on_batch": lambda: keras_3_is_refused(
         "test_on_batch", ones, ones[:, :1]
     ),
@@ -569,7 +616,7 @@ def rows() -> list[str]:
     keras_3.layers.Layer  # noqa: B018 - loads Keras 3, and with it its seam
     keras()
     names = [row.name for row in patches.installed]
-    return [name for name in names if re.match("graphs|random_ops|sessions|legacy|eager", name)]
+    return [name for name in names if re.match("graphs|random_ops|session|legacy|eager", name)]
 
 
 def holds(control) -> bool:
