@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -35,6 +36,7 @@ class Folder:
         self.path = path
         self._keep = keep
         self._lock: int | None = None
+        self._removing: threading.Thread | None = None
 
     def lock(self) -> None:
         """Takes the folder for this process, until `unlock`.
@@ -80,6 +82,7 @@ class Folder:
 
     def unlock(self) -> None:
         """Gives the folder back."""
+        self._finish()
         place = os.path.realpath(self.path)
         if self._lock is not None:
             os.close(self._lock)
@@ -117,10 +120,26 @@ class Folder:
         files.write(path, state)
         before = [other for other in self._of(fit) if _place(other) <= _place(path)]
         # Those after it are broken, or training would have gone on from them.
-        for other in {*self._of(fit)} - {*before[-self._keep :]}:
-            with contextlib.suppress(OSError):
-                other.unlink()
+        self._remove({*self._of(fit)} - {*before[-self._keep :]})
         return path
+
+    def _remove(self, paths: set[Path]) -> None:
+        """Removes files in a thread: of a large one, it takes as long as a part of writing it."""
+
+        def remove():
+            for path in paths:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+        self._finish()
+        if paths:
+            self._removing = threading.Thread(target=remove, name="repro_keras states")
+            self._removing.start()
+
+    def _finish(self) -> None:
+        if self._removing is not None:
+            self._removing.join()
+            self._removing = None
 
     def _of(self, fit: int | None) -> list[Path]:
         """The states of a fit, or of all, the oldest first."""
