@@ -20,6 +20,10 @@ SWITCHES = (
 )
 
 
+TENSORFLOW_FIRST = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+"""For code that imports TensorFlow before repro_keras: its own default hangs on the make of CPU."""
+
+
 def environment():
     """This process's environment without what repro_keras reads, or has set here at its import."""
     result = {

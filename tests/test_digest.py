@@ -10,7 +10,7 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
-from fresh import run_json
+from fresh import TENSORFLOW_FIRST, run_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -349,7 +349,7 @@ def test_pandas_and_scipy():
 
 
 def test_data_sets_tensors_and_optimizers():
-    found = run_json("-c", OBJECTS)
+    found = run_json("-c", OBJECTS, env=TENSORFLOW_FIRST)
     for name, (first, second) in found["same"].items():
         assert first == second, name
     assert len(set(found["different"])) == len(found["different"])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from fresh import ROOT, error_of, run, run_json, run_together
+from fresh import ROOT, TENSORFLOW_FIRST, error_of, run, run_json, run_together
 
 FACES = ("keras", "repro_keras")
 
@@ -103,9 +103,10 @@ set_random_seed(3)
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
 print(json.dumps([repro.digest(model), repro.config().seed]))
 """
-    before = run_json("-c", code.format(first="import keras"))
+    before = run_json("-c", code.format(first="import keras"), env=TENSORFLOW_FIRST)
     after = run_json("-c", code.format(first="import repro_keras, keras"))
-    tf_first = run_json("-c", code.format(first="import tensorflow as tf, keras"))
+    first = "import tensorflow as tf, keras"
+    tf_first = run_json("-c", code.format(first=first), env=TENSORFLOW_FIRST)
     assert before == after == tf_first
     assert before[1] == 3
 
@@ -113,12 +114,13 @@ print(json.dumps([repro.digest(model), repro.config().seed]))
 @pytest.mark.slow
 def test_models_go_to_plain_keras_and_back(tmp_path):
     ours = run_json("exchange.py", "repro_keras", "write", tmp_path / "ours", hash_seed=1)
-    plain = run_json("exchange.py", "keras", "write", tmp_path / "plain", hash_seed=1)
+    env = TENSORFLOW_FIRST  # so that plain Keras has the same kernels
+    plain = run_json("exchange.py", "keras", "write", tmp_path / "plain", hash_seed=1, env=env)
     assert ours["names"] == plain["names"]
     assert ours["plain files"]
     for written, folder in ((ours, "ours"), (plain, "plain")):
         by_plain, by_ours = run_together(
-            *((("exchange.py", face, "read", tmp_path / folder), {}) for face in FACES)
+            *((("exchange.py", face, "read", tmp_path / folder), {"env": env}) for face in FACES)
         )
         assert not by_plain["repro_keras loaded"]
         assert by_plain["predictions"] == by_ours["predictions"] == written["predictions"]
@@ -230,7 +232,8 @@ print(json.dumps([repro.config().guarantee, repro.configure(seed=1).guarantee, r
 )
 def test_a_changed_target_is_an_error_that_names_the_versions_that_work(change, said):
     error = error_of(
-        f"import keras\nfrom keras.src.layers import layer\n{change}\nimport repro_keras"
+        f"import keras\nfrom keras.src.layers import layer\n{change}\nimport repro_keras",
+        env=TENSORFLOW_FIRST,
     )
     assert said in error
     assert "works with Keras 3.12 to" in error
@@ -238,6 +241,7 @@ def test_a_changed_target_is_an_error_that_names_the_versions_that_work(change, 
 
 
 def test_another_backend_is_refused():
-    error = error_of("import keras; keras.backend.backend = lambda: 'torch'; import repro_keras")
+    code = "import keras; keras.backend.backend = lambda: 'torch'; import repro_keras"
+    error = error_of(code, env=TENSORFLOW_FIRST)
     assert "Keras runs on the backend 'torch'" in error
     assert "KERAS_BACKEND=tensorflow" in error
