@@ -12,7 +12,6 @@ import errno
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from repro_keras._src import project, record, verify
-from repro_keras._src.digest import digest
+from repro_keras._src import digest_lists, project, record, verify
 from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
 from repro_keras._src.version import __version__
@@ -83,52 +81,20 @@ def digest_command(files: tuple[str, ...], as_json: bool, check: bool, quiet: bo
         raise click.UsageError("--quiet is for --check: without it, there is nothing to leave out.")
     if check:
         sys.exit(_check(files, as_json, quiet))
-    found = [_digest_of(name) for name in files]
+    found = [digest_lists.of(name) for name in files]
     if as_json:
         click.echo(json.dumps(found, indent=2))
     for result in found:
         if "error" in result:
             click.echo(f"repro-keras: {result['error']}", err=True)
         elif not as_json:
-            click.echo(_line(result["digest"], result["file"]))
+            click.echo(digest_lists.line(result["digest"], result["file"]))
     sys.exit(TROUBLE if any("error" in result for result in found) else SAME)
-
-
-def _digest_of(name: str) -> dict[str, str]:
-    try:
-        return {"file": name, "digest": digest(Path(name))}
-    except ReproError as error:
-        return {"file": name, "error": str(error)}
 
 
 def _check(lists: tuple[str, ...], as_json: bool, quiet: bool) -> int:
     """Checks the files of lists; returns the exit code."""
-    found = []
-    for name in lists:
-        try:
-            text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            found.append({"file": name, "error": f"The list {name} could not be read: {error}"})
-            continue
-        for number, line in enumerate(text.split("\n"), 1):
-            listed = _listed(line)
-            if listed is not None:
-                expected, file = listed
-                found.append({**_digest_of(file), "expected": expected})
-            elif line.strip():
-                found.append(
-                    {
-                        "file": name,
-                        "error": f"{name}, line {number}: expected 'sha256:<64 digits>  <file>'. "
-                        f"Received: {line[:80]!r}",
-                    }
-                )
-        if not text.strip():
-            found.append({"file": name, "error": f"The list {name} is empty."})
-    for result in found:
-        if "error" not in result:
-            same = result["digest"] == result["expected"]
-            result["verdict"] = "OK" if same else "FAILED"
+    found = digest_lists.check(lists)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -144,35 +110,13 @@ def _print_verdicts(found: list[dict[str, str]], quiet: bool) -> None:
         if "error" in result:
             click.echo(f"repro-keras: {result['error']}", err=True)
             if "expected" in result:
-                click.echo(f"{_escaped(result['file'])}: FAILED open or read")
+                click.echo(f"{digest_lists.escaped(result['file'])}: FAILED open or read")
         elif result["verdict"] == "FAILED" or not quiet:
-            click.echo(f"{_escaped(result['file'])}: {result['verdict']}")
+            click.echo(f"{digest_lists.escaped(result['file'])}: {result['verdict']}")
     different = sum(result.get("verdict") == "FAILED" for result in found)
     if different:
         what = "digest does" if different == 1 else "digests do"
         click.echo(f"repro-keras: WARNING: {different} {what} NOT match", err=True)
-
-
-def _line(value: str, name: str) -> str:
-    """A line of a list, as `sha256sum` writes it: a name that needs it is escaped and marked."""
-    escaped = _escaped(name)
-    mark = "\\" if escaped != name else ""
-    return f"{mark}{value}  {escaped}"
-
-
-def _escaped(name: str) -> str:
-    return name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _listed(line: str) -> tuple[str, str] | None:
-    """The digest and the file of a line of a list."""
-    found = re.fullmatch(r"(\\?)(sha256:[0-9a-f]{64})  (.+)", line)
-    if found is None:
-        return None
-    marked, value, name = found.groups()
-    if marked:
-        name = re.sub(r"\\([\\nr])", lambda m: {"\\": "\\", "n": "\n", "r": "\r"}[m[1]], name)
-    return value, name
 
 
 def _complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

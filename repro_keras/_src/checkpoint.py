@@ -4,8 +4,10 @@ A file stays what plain Keras writes, in form; what is incidental in it (times, 
 place of a script) is written in one way always.
 """
 
+import base64
 import io
 import json
+import marshal
 import os
 import shutil
 import types
@@ -136,6 +138,12 @@ def _numbered(value) -> Iterator[dict]:
 def canonical_metadata(text: str) -> str:
     """The metadata of a model, as JSON, without the time at which it was saved."""
     return json.dumps({**json.loads(text), "date_saved": DATE_SAVED})
+
+
+def dumped(code: types.CodeType) -> str:
+    """A function's code as Keras stores that of a `Lambda` layer, in its canonical form."""
+    # Later versions of the form mark what is shared, which hangs on who else holds it.
+    return base64.encodebytes(marshal.dumps(canonical_code(code), 2)).decode("ascii")
 
 
 def canonical_code(code: types.CodeType) -> types.CodeType:

@@ -2,11 +2,9 @@
 
 import functools
 import io
-import marshal
 import os
 import types
 import zipfile
-from base64 import encodebytes
 from pathlib import Path
 
 import h5py
@@ -74,9 +72,7 @@ def _dump_canonically(original):
     @functools.wraps(original)
     def func_dump(func):
         _, defaults, closure = original(func)
-        # Later versions mark what is shared, which hangs on who else holds it at the moment.
-        code = marshal.dumps(checkpoint.canonical_code(func.__code__), 2)
-        return encodebytes(code).decode("ascii"), defaults, closure
+        return checkpoint.dumped(func.__code__), defaults, closure
 
     return func_dump
 

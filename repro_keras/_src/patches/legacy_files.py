@@ -2,9 +2,7 @@
 
 import functools
 import inspect
-import marshal
 import os
-from base64 import encodebytes
 from pathlib import Path
 
 import h5py
@@ -66,9 +64,7 @@ def _dump_canonically(original):
     @functools.wraps(original)
     def func_dump(func):
         _, defaults, closure = original(func)
-        # Later versions mark what is shared, which hangs on who else holds it at the moment.
-        code = marshal.dumps(checkpoint.canonical_code(func.__code__), 2)
-        return encodebytes(code).decode("ascii"), defaults, closure
+        return checkpoint.dumped(func.__code__), defaults, closure
 
     return func_dump
 
