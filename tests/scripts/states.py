@@ -321,6 +321,8 @@ def train(family, folder, save_freq="epoch", tell=lambda: None, stock=False, epo
     early.mode = "min"
     keeper = repro.TrainingState(folder / "states", save_freq=save_freq)
     used = keras.callbacks.BackupAndRestore(folder / "stock", save_freq) if stock else keeper
+    if stock:
+        model(data[0][:1])  # it needs a model that is built
     every = [*every[:3], used, *options.pop("callbacks", []), *every[3:], Steps(tell)]
     if isinstance(data[0], np.ndarray):
         options["batch_size"] = 8
