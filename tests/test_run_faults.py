@@ -527,7 +527,7 @@ def recorded_itself(folder, text, *options, code=0, name="own.py"):
     """Runs a script of this text that makes `repro.Record()`; returns its record."""
     (folder / name).write_text(text)
     command = [sys.executable, *(options or [name])]
-    variables = {**environment(), "PYTHONHASHSEED": "0", "PYTHONPATH": os.environ["PYTHONPATH"]}
+    variables = {**environment(), "PYTHONHASHSEED": "0"}
     result = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert result.returncode == code, result.stderr
     return record.read(records(folder)[-1])
@@ -596,7 +596,7 @@ def test_the_end_of_a_script_that_records_itself_is_known(folder, end, said):
 def test_a_script_that_records_itself_and_is_killed_has_a_record(folder):
     end = "import os\nos.kill(os.getpid(), 15)"
     (folder / "own.py").write_text(ENDS.format(before="", end=end))
-    variables = {**environment(), "PYTHONPATH": os.environ["PYTHONPATH"]}
+    variables = environment()
     subprocess.run([sys.executable, "own.py"], cwd=folder, env=variables, check=False)
     assert records(folder) == []
     shell("show", cwd=folder)

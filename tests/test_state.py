@@ -66,7 +66,7 @@ def test_a_killed_training_goes_on_in_a_fresh_process(family, tmp_path):
 
 
 def test_trainings_that_are_killed_at_random_come_to_the_same():
-    found = run_json("soak.py", 16)
+    found = run_json("soak.py", 8)
     assert found["misses"] == []
     assert all(found["kills"][family] for family in FAMILIES)
 
