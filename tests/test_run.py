@@ -492,7 +492,9 @@ def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_pat
     for file in (f"{name}.py", "real_data.py"):
         shutil.copy(ROOT / "examples" / file, tmp_path)
     (tmp_path / ".repro").mkdir()
-    arguments = [f"{name}.py", "--epochs=1", "--weights=out.weights.h5", "--plot=plot.png"]
+    # Plain Keras 2 cannot write .weights.h5 in graphs.
+    weights = "out.h5" if name == "legacy_recipe" else "out.weights.h5"
+    arguments = [f"{name}.py", "--epochs=1", f"--weights={weights}", "--plot=plot.png"]
     result = shell("run", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     result = shell("verify", "--yes", "--json", cwd=tmp_path)
@@ -508,7 +510,8 @@ def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_pat
             capture_output=True,
             check=True,
         )
-        plain.append((tmp_path / "out.weights.h5").read_bytes())
+        files = sorted(tmp_path.glob(f"{weights}*"))  # a Saver makes several
+        plain.append([path.read_bytes() for path in files])
     assert [] != plain[0] != plain[1]
 
 
