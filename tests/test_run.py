@@ -512,7 +512,9 @@ def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_pat
         )
         files = sorted(tmp_path.glob(f"{weights}*"))  # a Saver makes several
         plain.append([path.read_bytes() for path in files])
-    assert [] != plain[0] != plain[1]
+    assert plain[0] != []
+    # Its recipe repeats with plain Keras 2 too; tests/test_v1_keras.py has the control without it.
+    assert (plain[0] != plain[1]) is (name != "legacy_recipe")
 
 
 @pytest.mark.slow
