@@ -1,9 +1,10 @@
-"""Every row of the seam has a control in a fresh process, which fails with the row left out."""
+"""Every row of the seam has a control in its own process, which fails with the row left out."""
 
 import ast
 
 import pytest
-from fresh import SCRIPTS, run, run_json, run_together
+from forks import run, run_json
+from fresh import SCRIPTS
 
 pytestmark = pytest.mark.slow
 
@@ -76,17 +77,11 @@ def test_a_control_of_tensorflow_1_holds_with_its_row_only(row, controls_v1):
 
 def test_names_of_keras_2_are_found_by_their_row_only(rows_v1):
     rows = [row for row in rows_v1 if row.startswith("legacy_api")]
-    with_rows, without = run_together(
-        (("controls_v1.py", "api"), {}), (("controls_v1.py", "api", *rows), {})
-    )
-    assert with_rows == dict.fromkeys(rows, True)
-    assert without == dict.fromkeys(rows, False)
+    assert run_json("controls_v1.py", "api") == dict.fromkeys(rows, True)
+    assert run_json("controls_v1.py", "api", *rows) == dict.fromkeys(rows, False)
 
 
 def test_names_of_tf_keras_are_found_by_their_row_only(rows):
     rows = [row for row in rows if "tf_names" in row]
-    with_rows, without = run_together(
-        (("controls.py", "tf_names"), {}), (("controls.py", "tf_names", *rows), {})
-    )
-    assert with_rows == dict.fromkeys(rows, True)
-    assert without == dict.fromkeys(rows, False)
+    assert run_json("controls.py", "tf_names") == dict.fromkeys(rows, True)
+    assert run_json("controls.py", "tf_names", *rows) == dict.fromkeys(rows, False)

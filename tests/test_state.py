@@ -3,6 +3,7 @@
 import ast
 import json
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -93,14 +94,13 @@ import repro_keras as keras
 from repro_keras import repro
 import numpy as np
 
-class Kill(keras.callbacks.Callback):
-    def __init__(self):
-        super().__init__()
-        self.steps = 0
+steps = 0  # of this process: what a callback has in its attributes goes on where it was
 
+class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == int(os.environ.get("KILL_AT", 0)):
+        global steps
+        steps += 1
+        if steps == int(os.environ.get("KILL_AT", 0)):
             os.kill(os.getpid(), 9)
 
 x = np.random.default_rng(0).random((40, 5), "float32")
@@ -118,8 +118,6 @@ model.save("net.keras")
 
 
 def _repro_keras(*arguments, cwd, env=None, code=0):
-    import subprocess
-
     process = subprocess.run(
         [sys.executable, "-m", "repro_keras", *arguments],
         cwd=cwd,
@@ -145,7 +143,7 @@ def test_a_recorded_run_goes_on_and_its_trail_joins(tmp_path):
         (folder / "train.py").write_text(SCRIPT)
     _repro_keras("run", "train.py", cwd=whole)
     _repro_keras("run", "train.py", cwd=killed, env={"KILL_AT": "9"}, code=137)
-    _repro_keras("resume", "--yes", cwd=killed, env={"KILL_AT": "3"}, code=137)  # and once more
+    _repro_keras("resume", "--yes", cwd=killed, env={"KILL_AT": "4"}, code=137)  # and once more
     _repro_keras("resume", "--yes", cwd=killed)
     (expected,) = _record(whole)
     first, second, last = _record(killed)

@@ -49,7 +49,9 @@ def explicit():
     ):
         layer = make()
         inputs = np.ones((2, 8, 8, 3)) if isinstance(layer, L.RandomCrop) else x
-        results.append(hashed(layer(inputs, training=True), *layer.weights))
+        outputs = layer(inputs, training=True)
+        # Plain Keras multiplies matrices with as many threads, and as the CPU likes.
+        results.append(hashed(*layer.weights) if layer.weights else hashed(outputs))
     init = K.GlorotUniform()
     init.seed = 77
     results.append(hashed(init((3, 3))))
@@ -57,6 +59,11 @@ def explicit():
     results.append(hashed(keras.random.normal((3,), seed=generator), generator.state))
     results.append(hashed(keras.random.normal((3,), seed=3)))
     return results
+
+
+def results_of(net):
+    outputs = net(x, training=True)
+    return {"variables": hashed(*net.variables), "outputs": hashed(outputs)}
 
 
 def without_seeds():
@@ -71,7 +78,7 @@ def without_seeds():
         ],
         name="net",
     )
-    return hashed(net(x, training=True), *net.variables)
+    return results_of(net)
 
 
 def with_derived_seeds():
@@ -96,7 +103,7 @@ def with_derived_seeds():
             ),
         ],
     )
-    return hashed(net(x, training=True), *net.variables)
+    return results_of(net)
 
 
 result = {"explicit": explicit()}

@@ -111,7 +111,7 @@ def main(*arguments):
     families = arguments or list(states.FAMILIES)
     chance = random.Random(seed)
     references, misses, kills, trainings = {}, [], dict.fromkeys(families, 0), 0
-    while sum(kills.values()) < wanted:
+    while sum(kills.values()) < wanted or not all(kills.values()):
         family = min(families, key=kills.__getitem__)
         save_freq = chance.choice((1, 3, 4, "epoch"))
         if (family, save_freq) not in references:
