@@ -20,19 +20,21 @@ import traceback
 from pathlib import Path
 
 import fresh
+import numpy as np
 
 
-def run(script, *arguments, check=True):
-    """Runs a script of `tests/scripts` in a fork, as `fresh.run` does in a fresh process.
+def run(script, *arguments, env=None, cwd=None, check=True):
+    """Runs a script in a fork, as `fresh.run` does in a fresh process.
 
-    Its `atexit` functions are not called.
+    Its `atexit` functions are not called, and what reads the environment as it is loaded (NumPy,
+    TensorFlow) has read the parent's.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, errors = Path(folder, "out"), Path(folder, "errors")
         argv = [str(fresh.SCRIPTS / script), *map(str, arguments)]
         parent = _parent()
-        parent.stdin.write(json.dumps({"argv": argv, "out": str(out), "errors": str(errors)}))
-        parent.stdin.write("\n")
+        call = {"argv": argv, "out": str(out), "errors": str(errors), "env": env or {}, "cwd": cwd}
+        parent.stdin.write(json.dumps(call, default=str) + "\n")
         parent.stdin.flush()
         code = int(parent.stdout.readline())
         result = subprocess.CompletedProcess(argv, code, out.read_text(), errors.read_text())
@@ -41,9 +43,9 @@ def run(script, *arguments, check=True):
     return result
 
 
-def run_json(script, *arguments):
+def run_json(script, *arguments, **options):
     """Runs a script in a fork and reads the last line it prints as JSON."""
-    return json.loads(run(script, *arguments).stdout.splitlines()[-1])
+    return json.loads(run(script, *arguments, **options).stdout.splitlines()[-1])
 
 
 @functools.cache
@@ -97,12 +99,15 @@ def serve():
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _become(argv, out, errors):
+def _become(argv, out, errors, env, cwd):
     for path, descriptor in ((os.devnull, 0), (out, 1), (errors, 2)):
         opened = os.open(path, os.O_RDWR | os.O_CREAT)
         os.dup2(opened, descriptor)
         os.close(opened)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    os.environ.update(env)
+    os.chdir(cwd or os.getcwd())
+    np.random.seed()  # a fork of Python's generator has its own seed, one of NumPy's the parent's
     sys.argv = argv
     sys.path[0] = str(Path(argv[0]).parent)
     code = 0

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 
+import forks
 import msgspec
 import pytest
-from fresh import ROOT, SCRIPTS, environment, run_json
+from fresh import ROOT, SCRIPTS, environment
 from test_cli import COMMAND, command
 
 from repro_keras._src import record
@@ -284,9 +285,9 @@ def test_the_true_loss_of_every_step_is_recorded(kind, tmp_path):
     rates = {rate for segment in run.trail for rate in segment.steps.learning_rate}
     assert len(rates) > 2 if kind.endswith(" loop") else len(rates) <= 2
     # Recording changes nothing.
-    plain = run_json("loops.py", kind)
-    assert plain == said
-    assert shell("verify", "--yes", cwd=tmp_path).returncode == 0
+    assert forks.run_json("loops.py", kind) == said
+    if kind in ("gan", "graph loop", "steps_per_execution", "loop in a graph"):
+        assert shell("verify", "--yes", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow
@@ -503,13 +504,8 @@ def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_pat
     assert found["files"] is True
     plain = []
     for _ in range(2):
-        subprocess.run(
-            [sys.executable, *arguments],
-            cwd=tmp_path,
-            env={**environment(), "REPRO_KERAS_OFF": "1"},
-            capture_output=True,
-            check=True,
-        )
+        script, *rest = arguments
+        forks.run(tmp_path / script, *rest, cwd=tmp_path, env={"REPRO_KERAS_OFF": "1"})
         files = sorted(tmp_path.glob(f"{weights}*"))  # a Saver makes several
         plain.append([path.read_bytes() for path in files])
     assert plain[0] != []

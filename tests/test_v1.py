@@ -4,10 +4,11 @@ import json
 import signal
 
 import eagerly  # noqa: F401 - first
+import forks
 import numpy as np
 import pytest
 import tensorflow as tf2
-from fresh import error_of, run, run_json, run_together
+from fresh import error_of, run, run_together
 
 from repro_keras import repro, v1
 
@@ -56,7 +57,7 @@ def glorot(seed, shape=(4, 3)):
 
 @pytest.mark.slow
 def test_the_rows_of_tensorflow_1_10_are_made_again():
-    found = run_json("v1_vectors.py")
+    found = forks.run_json("v1_vectors.py")
     assert found == {"rows": 256, "different": []}
 
 
@@ -289,18 +290,18 @@ def test_the_same_in_every_process(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_loop_goes_on(tmp_path):
-    whole = run_json("v1_loop.py", tmp_path / "whole")
+    whole = forks.run_json("v1_loop.py", tmp_path / "whole")
     folder = tmp_path / "killed"
     for kill_after in (1, 2, 7, 11):
-        process = run("v1_loop.py", folder, kill_after, check=False)
+        process = forks.run("v1_loop.py", folder, kill_after, check=False)
         assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
-    assert run_json("v1_loop.py", folder) == whole
+    assert forks.run_json("v1_loop.py", folder) == whole
     states = [(tmp_path / name / "loop.safetensors").read_bytes() for name in ("whole", "killed")]
     assert states[0] == states[1]
     # Control: checkpoints of TensorFlow alone forget the states of random ops.
     stock = tmp_path / "stock"
-    run("v1_loop.py", stock, 7, "saver", check=False)
-    assert run_json("v1_loop.py", stock, 0, "saver") != whole
+    forks.run("v1_loop.py", stock, 7, "saver", check=False)
+    assert forks.run_json("v1_loop.py", stock, 0, "saver") != whole
 
 
 def optimizers():
