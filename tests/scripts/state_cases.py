@@ -467,6 +467,29 @@ def the_bar_shows_the_same():
     return [] != last_line(place) == expected
 
 
+def tensorboard_goes_on_at_its_step():
+    from tensorflow.python.summary.summary_iterator import summary_iterator
+
+    def told(kills):
+        place = new_folder()
+        for kill in (*kills, None):
+            board = keras.callbacks.TensorBoard(place / "logs", update_freq=1, write_graph=False)
+            validation = (rows[:8], targets[:8])
+            trained(place, kill=kill, callbacks=[board], validation_data=validation)
+        files = (place / "logs").rglob("events*")
+        events = [(f.parent.name, e) for f in files for e in summary_iterator(str(f))]
+        # A step between the state and the kill is told twice, and TensorBoard shows the last.
+        return {
+            (name, value.tag, event.step, value.tensor.SerializeToString())
+            for name, event in events
+            for value in event.summary.value
+        }
+
+    expected = told([])
+    steps = {step for _, tag, step, _ in expected if tag == "batch_loss"}
+    return told([9]) == expected and len(steps) == 18
+
+
 def the_order_of_callbacks_does_not_matter():
     def run(place, first, kill):
         anew()
