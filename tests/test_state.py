@@ -103,6 +103,8 @@ class Kill(keras.callbacks.Callback):
         global steps
         steps += 1
         if steps == int(os.environ.get("KILL_AT", 0)):
+            if "KILL_LAUNCHER" in os.environ:
+                os.kill(os.getppid(), 9)
             os.kill(os.getpid(), 9)
 
 x = np.random.default_rng(0).random((40, 5), "float32")
@@ -145,7 +147,8 @@ def test_a_recorded_run_goes_on_and_its_trail_joins(tmp_path):
         (folder / "train.py").write_text(SCRIPT)
     _repro_keras("run", "train.py", cwd=whole)
     _repro_keras("run", "train.py", cwd=killed, env={"KILL_AT": "9"}, code=137)
-    _repro_keras("resume", "--yes", cwd=killed, env={"KILL_AT": "4"}, code=137)  # and once more
+    both = {"KILL_AT": "4", "KILL_LAUNCHER": "1"}
+    _repro_keras("resume", "--yes", cwd=killed, env=both, code=-signal.SIGKILL)  # and once more
     _repro_keras("resume", "--yes", cwd=killed)
     (expected,) = _record(whole)
     first, second, last = _record(killed)
