@@ -5,11 +5,11 @@
 "27+5" is to become "32". The sums are drawn from a generator with a named seed.
 """
 
-import numpy as np
-from real_data import arguments, held_out, plot_curves
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers  # was: from keras import layers
+
+import numpy as np
+from real_data import arguments, held_out, plot_curves
 
 CHARACTERS = "0123456789+ "
 ASKED, ANSWERED = 5, 3

@@ -5,11 +5,11 @@
 The series is an electroencephalogram; into its last part a stretch of noise is put, to be found.
 """
 
-import numpy as np
-from real_data import arguments, eeg, plot_curves
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers  # was: from keras import layers
+
+import numpy as np
+from real_data import arguments, eeg, plot_curves
 
 WINDOW = 16
 

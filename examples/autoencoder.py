@@ -3,11 +3,11 @@
 python examples/autoencoder.py [--epochs 3] [--weights FILE] [--plot FILE.png]
 """
 
-import tensorflow as tf
-from real_data import arguments, digits, held_out, plot_images
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers  # was: from keras import layers
+
+import tensorflow as tf
+from real_data import arguments, digits, held_out, plot_images
 
 
 def build():

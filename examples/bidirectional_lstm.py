@@ -6,10 +6,10 @@ The passages are from the descriptions of data sets that scikit-learn ships: mea
 and wines, or houses, faces and networks.
 """
 
-from real_data import arguments, held_out, passages, plot_curves
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers  # was: from keras import layers
+
+from real_data import arguments, held_out, passages, plot_curves
 
 
 def build(vectorize):

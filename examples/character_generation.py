@@ -6,11 +6,11 @@ It reads the descriptions of data sets that scikit-learn ships. After each `fit`
 words, drawing each character from what it thinks is likely.
 """
 
-import numpy as np
-from real_data import arguments, plot_curves, prose
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers  # was: from keras import layers
+
+import numpy as np
+from real_data import arguments, plot_curves, prose
 
 LENGTH = 24
 

@@ -5,13 +5,13 @@
 The data are scikit-learn's of breast cancer: 569 patients, 30 measurements each.
 """
 
+import repro_keras as keras  # was: import keras
+from repro_keras import layers  # was: from keras import layers
+
 import numpy as np
 import tensorflow as tf
 from real_data import arguments, held_out, plot_curves
 from sklearn.datasets import load_breast_cancer
-
-import repro_keras as keras  # was: import keras
-from repro_keras import layers  # was: from keras import layers
 
 BATCH = 32
 

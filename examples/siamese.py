@@ -3,11 +3,11 @@
 python examples/siamese.py [--epochs 8] [--weights FILE] [--plot FILE.png]
 """
 
-import numpy as np
-from real_data import arguments, digits, held_out, plot_curves
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers, ops  # was: from keras import layers, ops
+
+import numpy as np
+from real_data import arguments, digits, held_out, plot_curves
 
 
 def pairs(images, classes):

@@ -3,10 +3,10 @@
 python examples/transformer.py [--epochs 4] [--weights FILE] [--plot FILE.png]
 """
 
-from real_data import arguments, held_out, passages, plot_curves
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers, ops  # was: from keras import layers, ops
+
+from real_data import arguments, held_out, passages, plot_curves
 
 LENGTH, WIDTH = 20, 24
 

@@ -3,11 +3,11 @@
 python examples/vae.py [--epochs 3] [--weights FILE] [--plot FILE.png]
 """
 
-import tensorflow as tf
-from real_data import arguments, digits, plot_images
-
 import repro_keras as keras  # was: import keras
 from repro_keras import layers, ops  # was: from keras import layers, ops
+
+import tensorflow as tf
+from real_data import arguments, digits, plot_images
 
 LATENT = 2
 
