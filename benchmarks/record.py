@@ -1,10 +1,11 @@
 """What recording costs: the time of a step with the recorder and without, side by side.
 
-    python benchmarks/record.py [--rounds 5]
+    python benchmarks/record.py [--rounds 15]
 
-Each round runs both, for each kind of training, in fresh processes that take turns. Printed are the
-medians of the time of a step and of the ratio and difference, with the smallest and largest, and
-the bytes of the run's `record.json` for 10,000 steps.
+For each kind of training, a process that is recorded and one that is not take turns, so that both
+meet the machine as it is at the time: a round is a part of the training in each. Printed are the
+medians of the time of a step and, over the rounds, of the ratio and the difference, with the
+quarters of them; and the bytes of the run's `record.json` for 10,000 steps.
 """
 
 import argparse
@@ -22,7 +23,7 @@ KINDS = ("convnet", "mlp", "mlp, steps_per_execution=10", "GradientTape", "train
 
 
 def train(kind: str, recorded: bool) -> None:
-    """Trains in this process and prints the seconds and steps of its last part."""
+    """Trains a part for each line of the input, and prints its seconds and steps."""
     import msgspec
     import numpy as np
 
@@ -83,9 +84,10 @@ def train(kind: str, recorded: bool) -> None:
             return 2 * (len(x) // batch)
 
     part(20)
-    start = time.perf_counter()
-    steps = part(300)
-    seconds = time.perf_counter() - start
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        steps = part(300)
+        print(json.dumps([time.perf_counter() - start, steps]), flush=True)
     size = 0
     if recorded:
         recorder.current.finish("finished")
@@ -102,18 +104,34 @@ def train(kind: str, recorded: bool) -> None:
         rest = (run / "empty.json").stat().st_size
         size = rest + (size - rest) * 10_000 // count
     shutil.rmtree(folder)
-    print(json.dumps({"seconds": seconds, "steps": steps, "bytes": size}))
+    print(size)
 
 
-def measure(kind: str, recorded: bool) -> dict:
-    command = [sys.executable, __file__, "--train", kind, *["--recorded"] * recorded]
-    process = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(process.stdout.splitlines()[-1])
+class Training:
+    """A process that trains, part by part."""
+
+    def __init__(self, kind: str, recorded: bool):
+        command = [sys.executable, __file__, "--train", kind, *["--recorded"] * recorded]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self.step()  # the first one is not like the others
+
+    def step(self) -> float:
+        """Microseconds of a step of the next part."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        seconds, steps = json.loads(self._process.stdout.readline())
+        return seconds / steps * 1e6
+
+    def end(self) -> int:
+        """The bytes of its record for 10,000 steps."""
+        out, _ = self._process.communicate()
+        return int(out.splitlines()[-1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures what recording costs.")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--train", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--recorded", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -121,22 +139,23 @@ def main() -> None:
         train(arguments.train, arguments.recorded)
         return
     print(
-        "                              µs a step    recorded, times  (from, to)    more, µs"
+        "                              µs a step    recorded, times  (quarters)    more, µs"
         "    bytes for 10,000 steps"
     )
     for kind in KINDS:
-        plain, ratios, more, sizes = [], [], [], []
+        trainings = {recorded: Training(kind, recorded) for recorded in (False, True)}
+        plain, ratios, more = [], [], []
         for number in range(arguments.rounds):
-            pair = {r: measure(kind, r) for r in ((False, True), (True, False))[number % 2]}
-            step = {r: run["seconds"] / run["steps"] * 1e6 for r, run in pair.items()}
+            order = (False, True) if number % 2 else (True, False)
+            step = {recorded: trainings[recorded].step() for recorded in order}
             plain.append(step[False])
             ratios.append(step[True] / step[False])
             more.append(step[True] - step[False])
-            sizes.append(pair[True]["bytes"])
+        size = max(training.end() for training in trainings.values())
+        low, middle, high = statistics.quantiles(ratios, n=4)
         print(
-            f"{kind:30}{statistics.median(plain):9.0f}    {statistics.median(ratios):8.3f}"
-            f"      {min(ratios):.3f}, {max(ratios):.3f}{statistics.median(more):11.0f}"
-            f"{max(sizes):14,}",
+            f"{kind:30}{statistics.median(plain):9.0f}    {middle:8.3f}"
+            f"      {low:.3f}, {high:.3f}{statistics.median(more):11.0f}{size:14,}",
             flush=True,
         )
 
