@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 INTER_OP_THREADS = 1
 
+APPROXIMATING = ("arithmetic_optimization", "constant_folding")
+"""The passes of Grappler that write approximations into a graph: the first makes x * rsqrt(y) of
+x / sqrt(y), the second Reciprocal(x) of 1 / x, and x * Reciprocal(c) of x / c."""
+
 _MOVE = "Move `import repro_keras` above `import tensorflow`, to the top of the script."
 
 
@@ -101,6 +105,8 @@ def apply(config: "ReproConfig") -> None:
     else:
         require_gpu(config)
     tf.config.experimental.enable_op_determinism()
+    if config.guarantee == "portable":
+        tf.config.optimizer.set_experimental_options(dict.fromkeys(APPROXIMATING, False))
 
 
 def seed(number: int) -> None:
