@@ -668,6 +668,51 @@ def counting():
         yield ones * i, ones[:, :1]
 
 
+def is_exact(target):
+    """Whether an operation of float32 comes to what that of float64 does, rounded."""
+    import tensorflow as tf
+
+    module, function = target.split(":")
+    function = getattr(importlib.import_module(f"tensorflow.python.ops.{module}"), function)
+    names = list(inspect.signature(function).parameters)[:-1]
+    numbers = np.random.RandomState(0).uniform(0.01, 0.99, (len(names), 999)).astype("float32")
+
+    def computed(numbers):
+        return function(**dict(zip(names, tf.unstack(numbers), strict=True)))
+
+    wide = tf.cast(computed(tf.cast(numbers, "float64")), "float32")
+    return wide.numpy().tobytes() == computed(tf.constant(numbers)).numpy().tobytes()
+
+
+def compiled_is(function, expected):
+    """Whether a function, compiled by XLA, comes to the bits of another in eager mode."""
+    import tensorflow as tf
+
+    x = tf.constant(np.random.RandomState(0).uniform(0.01, 99, 9999), "float32")
+    compiled = tf.function(function, jit_compile=True)(x)
+    return compiled.numpy().tobytes() == np.asarray(expected(x)).tobytes()
+
+
+def xla_divides_by_roots():
+    return compiled_is(lambda x: 3 / keras.ops.sqrt(x), lambda x: 3 / np.sqrt(x))
+
+
+def xla_makes_no_approximations_of_powers():
+    wide = np.float64
+    return compiled_is(lambda x: x**-0.5, lambda x: (1 / np.sqrt(x, dtype=wide)).astype("float32"))
+
+
+def a_local_response_is_exact(function):
+    """Whether it is what NumPy makes of its definition, in float64, and rounded."""
+    from tensorflow.python.ops import gen_nn_ops
+
+    x = np.random.RandomState(0).normal(0, 2, (3, 4, 5, 40)).astype("float32")
+    squares = np.pad(x.astype("float64") ** 2, [(0, 0)] * 3 + [(2, 2)])
+    near = sum(squares[..., i : i + 40] for i in range(5))
+    result = getattr(gen_nn_ops, function)(input=x, depth_radius=2, bias=1.5, alpha=0.3, beta=0.5)
+    return result.numpy().tobytes() == (x / np.sqrt(1.5 + 0.3 * near)).astype("float32").tobytes()
+
+
 CONTROLS = {
     "positions: TFEpochIterator.__init__": lambda: goes_on(Ending),
     "positions: PyDatasetAdapter.on_epoch_begin": lambda: goes_on(Beginning),
@@ -768,36 +813,11 @@ CONTROLS = {
     "exact: gen_math_ops.Erfinv": lambda: is_exact("gen_math_ops:Erfinv"),
     "exact: gen_math_ops.ndtri": lambda: is_exact("gen_math_ops:ndtri"),
     "exact: gen_math_ops.Ndtri": lambda: is_exact("gen_math_ops:Ndtri"),
+    "exact: gen_math_ops.sqrt": xla_divides_by_roots,
+    "exact: gen_math_ops._pow": xla_makes_no_approximations_of_powers,
     "exact: gen_nn_ops.lrn": lambda: a_local_response_is_exact("lrn"),
     "exact: gen_nn_ops.LRN": lambda: a_local_response_is_exact("LRN"),
 }
-
-
-def is_exact(target):
-    """Whether an operation of float32 comes to what that of float64 does, rounded."""
-    import tensorflow as tf
-
-    module, function = target.split(":")
-    function = getattr(importlib.import_module(f"tensorflow.python.ops.{module}"), function)
-    names = list(inspect.signature(function).parameters)[:-1]
-    numbers = np.random.RandomState(0).uniform(0.01, 0.99, (len(names), 999)).astype("float32")
-
-    def computed(numbers):
-        return function(**dict(zip(names, tf.unstack(numbers), strict=True)))
-
-    wide = tf.cast(computed(tf.cast(numbers, "float64")), "float32")
-    return wide.numpy().tobytes() == computed(tf.constant(numbers)).numpy().tobytes()
-
-
-def a_local_response_is_exact(function):
-    """Whether it is what NumPy makes of its definition, in float64, and rounded."""
-    from tensorflow.python.ops import gen_nn_ops
-
-    x = np.random.RandomState(0).normal(0, 2, (3, 4, 5, 40)).astype("float32")
-    squares = np.pad(x.astype("float64") ** 2, [(0, 0)] * 3 + [(2, 2)])
-    near = sum(squares[..., i : i + 40] for i in range(5))
-    result = getattr(gen_nn_ops, function)(input=x, depth_radius=2, bias=1.5, alpha=0.3, beta=0.5)
-    return result.numpy().tobytes() == (x / np.sqrt(1.5 + 0.3 * near)).astype("float32").tobytes()
 
 
 def tf_names() -> dict[str, bool]:

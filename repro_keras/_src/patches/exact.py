@@ -11,8 +11,9 @@ Gradients are made of such operations by TensorFlow itself, and so become exact 
 
 import functools
 
+from tensorflow.python.eager import context
 from tensorflow.python.framework import composite_tensor, dtypes, ops
-from tensorflow.python.ops import array_ops, gen_math_ops, math_ops
+from tensorflow.python.ops import array_ops, control_flow_util, gen_math_ops, math_ops
 from tensorflow.python.ops.ragged import ragged_functional_ops, ragged_tensor
 
 from repro_keras._src.patches.patch import Patch
@@ -59,6 +60,36 @@ def _two_in_float64(original):
     return operation
 
 
+def _sqrt_for_xla(original):
+    exact = _in_float64(original)
+
+    @functools.wraps(original)
+    def sqrt(x, name=None):
+        return (exact if _for_xla() else original)(x=x, name=name)
+
+    return sqrt
+
+
+def _pow_for_xla(original):
+    @functools.wraps(original)
+    def _pow(x, y, name=None):
+        if not _for_xla():
+            return original(x=x, y=y, name=name)
+        x = ops.convert_to_tensor(x)
+        wide = _WIDE.get(x.dtype, x.dtype)
+        y = gen_math_ops.cast(ops.convert_to_tensor(y, x.dtype), wide)
+        return gen_math_ops.cast(original(x=gen_math_ops.cast(x, wide), y=y), x.dtype, name=name)
+
+    return _pow
+
+
+def _for_xla() -> bool:
+    """Whether a graph is traced for `jit_compile`."""
+    if context.executing_eagerly():
+        return False
+    return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
+
+
 def _local_response(original):
     @functools.wraps(original)
     def lrn(input, depth_radius=5, bias=1, alpha=1, beta=0.5, name=None):
@@ -74,13 +105,17 @@ def _local_response(original):
     return lrn
 
 
-def _row(target: str, parameters: str = "x", make=_in_float64) -> Patch:
+_WHY = "it is computed from approximations, which each make of CPU has of its own"
+_WHY_XLA = "XLA makes an approximation of x / sqrt(y) and x**-0.5, where it sees them in float32"
+
+
+def _row(target: str, parameters: str = "x", make=_in_float64, why: str = _WHY) -> Patch:
     return Patch(
         target=f"tensorflow.python.ops.{target}",
         parameters=(*parameters.split(), "name"),
         make=make,
         everywhere=True,
-        why="it is computed from approximations of the make of CPU",
+        why=why,
     )
 
 
@@ -105,6 +140,8 @@ PATCHES = (
     _row("gen_math_ops:Erfinv"),
     _row("gen_math_ops:ndtri"),
     _row("gen_math_ops:Ndtri"),
+    _row("gen_math_ops:sqrt", make=_sqrt_for_xla, why=_WHY_XLA),
+    _row("gen_math_ops:_pow", "x y", _pow_for_xla, _WHY_XLA),
     _row("gen_nn_ops:lrn", "input depth_radius bias alpha beta", _local_response),
     _row("gen_nn_ops:LRN", "input depth_radius bias alpha beta", _local_response),
 )
