@@ -233,5 +233,5 @@ if __name__ == "__main__":
     found = {}
     for family in FAMILIES if sys.argv[3] == "all" else sys.argv[3:]:
         found[family] = digest(family, sys.argv[2])
-        print(family, file=sys.stderr, flush=True)
+        print(family, found[family], file=sys.stderr, flush=True)
     print(json.dumps(found))
