@@ -43,8 +43,8 @@ def digest(*arrays):
 
 
 def _array(x):
-    x = getattr(x, "value", x)
-    return x.numpy() if tf.is_tensor(x) else np.asarray(x)
+    x = x.value if isinstance(x, keras.Variable) else x
+    return x.numpy() if hasattr(x, "numpy") else np.asarray(x)
 
 
 # Each a function and what it is given.
