@@ -9,7 +9,7 @@ JOBS ?= 2
 # pip's quiet mode still warns of its own age.
 PIP = -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo verify-examples notebooks soak test test-fast test-oldest check format stubs bench clean
+.PHONY: help demo verify-examples notebooks soak portable test test-fast test-oldest check format stubs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 
 test-oldest: $(OLDEST)/.ready  ## all tests on the oldest supported Keras and TensorFlow
 	@$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadfile
+
+CPUS ?= Haswell EPYC-Rome
+portable: $(READY)  ## compare every operation and model with emulated CPUS (an hour)
+	@$(BIN)/python tests/scripts/cpus.py $(CPUS)
 
 check: $(READY) stubs-current  ## ruff, pyright on the public face, stubs current
 	@$(BIN)/ruff format --check .

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPTS = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).parents[1]
+OTHER_CPU = ROOT / "tools" / "other_cpu"
 
 
 SWITCHES = (
@@ -37,7 +40,13 @@ def environment():
     return result
 
 
-def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
+needs_other_cpus = pytest.mark.skipif(
+    shutil.which("qemu-x86_64-static") is None,
+    reason="other CPUs are emulated by qemu-x86_64-static: `apt-get install qemu-user-static`",
+)
+
+
+def run(*arguments, hash_seed="0", cores=None, cpu=None, env=None, cwd=None, check=True):
     """Runs Python in a fresh process.
 
     Args:
@@ -45,6 +54,7 @@ def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
             `"-m"` and a module.
         hash_seed: `PYTHONHASHSEED`; `None` leaves it out.
         cores: the cores it may use, as `taskset -c` takes them.
+        cpu: the make of CPU to run as on, of those that `tools/other_cpu --list` names.
         env: more environment variables; `None` as a value removes one.
         cwd: its working directory.
         check: whether a failure of the process fails the test.
@@ -63,6 +73,8 @@ def run(*arguments, hash_seed="0", cores=None, env=None, cwd=None, check=True):
     command = [sys.executable, *map(str, arguments)]
     if arguments[0] not in ("-c", "-m"):
         command[1] = str(SCRIPTS / command[1])
+    if cpu is not None:
+        command[1:1] = [str(OTHER_CPU), "--cpu", cpu]
     if cores is not None:
         assert shutil.which("taskset"), "taskset (util-linux) is needed for the tests"
         command = ["taskset", "-c", cores, *command]

@@ -112,6 +112,7 @@ _BLAS_SWITCHES = (
 )
 _GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _ONEDNN_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
+_XLA_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_enable_platform_dependent_math=false"
 
 _config = ReproConfig()
 _outside: dict[str, str | None] = {}  # what the environment said before us
@@ -125,6 +126,10 @@ def switches(config: ReproConfig) -> dict[str, str | None]:
     result["TF_ENABLE_ONEDNN_OPTS"] = "1"
     result["ONEDNN_MAX_CPU_ISA"] = "AVX2" if portable else "DEFAULT"
     result["OPENBLAS_CORETYPE"] = "Haswell" if portable else None
+    flags = _outside.get("XLA_FLAGS")
+    if portable:  # the last one wins
+        flags = f"{flags} {_XLA_FLAGS}" if flags else _XLA_FLAGS
+    result["XLA_FLAGS"] = flags
     for switch in _GPU_SWITCHES:
         result[switch] = "-1" if config.device == "cpu" else _outside.get(switch)
     return result

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 INTER_OP_THREADS = 1
 
+APPROXIMATING = ("arithmetic_optimization", "constant_folding")
+"""The passes of Grappler that write approximations into a graph.
+
+The first makes x * rsqrt(y) of x / sqrt(y); the second makes Reciprocal(x) of 1 / x, and
+x * Reciprocal(c) of x / c. They are off as a whole under `portable`. A division could also be
+written so that they do not know it again, but only one that is written in this process and in
+Python: not one in a graph that is loaded, and the fold of a constant is not seen from there.
+"""
+
 _MOVE = "Move `import repro_keras` above `import tensorflow`, to the top of the script."
 
 
@@ -101,6 +110,8 @@ def apply(config: "ReproConfig") -> None:
     else:
         require_gpu(config)
     tf.config.experimental.enable_op_determinism()
+    if config.guarantee == "portable":
+        tf.config.optimizer.set_experimental_options(dict.fromkeys(APPROXIMATING, False))
 
 
 def seed(number: int) -> None:
@@ -150,6 +161,14 @@ def amiss(config: "ReproConfig") -> list[str]:
         )
     if not framework_config.is_op_determinism_enabled():
         found.append("Op determinism was switched off. Remove the line that does it.")
+    if config.guarantee == "portable":
+        options = tf.config.optimizer.get_experimental_options()
+        found += [
+            f"Grappler's {name} was switched on: it writes approximations that differ between "
+            "makes of CPU into graphs. Remove that line."
+            for name in APPROXIMATING
+            if options.get(name) is not False
+        ]
     if not onednn():
         found.append(
             "TensorFlow's oneDNN operations are off: TF_ENABLE_ONEDNN_OPTS was changed before "

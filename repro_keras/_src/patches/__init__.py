@@ -18,7 +18,7 @@ installed: list = []
 """The rows in force, for `repro.doctor()`."""
 
 left_out: set[str] = set()
-"""Names of rows that tests leave out, to see their controls fail."""
+"""Names of rows, or of their files, that tests leave out, to see their controls fail."""
 
 
 def install() -> None:
@@ -52,7 +52,15 @@ def install() -> None:
 
 def install_in_backend() -> None:
     """Puts the rows in place that need no Keras, right after the backend was imported."""
-    from repro_keras._src.patches import data_seeds, graphs, random_ops, session_steps, sessions
+    from repro_keras._src import config
+    from repro_keras._src.patches import (
+        data_seeds,
+        exact,
+        graphs,
+        random_ops,
+        session_steps,
+        sessions,
+    )
     from repro_keras._src.runs import recorder
 
     recorder.when_started(session_steps.begin)
@@ -63,6 +71,8 @@ def install_in_backend() -> None:
         *session_steps.PATCHES,
         *data_seeds.PIPELINES,
     ]
+    if config.config().guarantee == "portable":  # settled by now: it is too late to change it
+        rows += exact.PATCHES
     try:
         _put_in_place(rows)
     except (SeamError, ImportError) as error:
@@ -164,7 +174,7 @@ def _put_in_place(rows: list) -> None:
 
     imported_by_name = []
     for row in rows:
-        if row.name not in left_out:
+        if not left_out & {row.name, row.file}:
             pair = row.install()
             installed.append(row)
             if row.everywhere:

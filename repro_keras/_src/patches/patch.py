@@ -39,7 +39,12 @@ class Patch:
         if module.startswith(("keras.src.", "tensorflow.python.", "tf_keras.src.")):
             module = module.rpartition(".")[2]
         short = path if "." in path else f"{module}.{path}"
-        return f"{self.make.__module__.rpartition('.')[2]}: {short}"
+        return f"{self.file}: {short}"
+
+    @property
+    def file(self) -> str:
+        """The name of the file that it is declared in."""
+        return self.make.__module__.rpartition(".")[2]
 
     def install(self) -> tuple[object, object]:
         """Puts the replacement in place; raises `SeamError` where the target is not as known.

@@ -1,0 +1,147 @@
+"""Operations that approximate by the make of CPU, made exact: under guarantee `portable` alone.
+
+TensorFlow computes a few operations of float32, and of what is narrower, from the processor's own
+approximations of 1/x and 1/sqrt(x), of which each make has others. Of float64 it computes them from
+division and square root, which IEEE 754 rounds correctly everywhere. So that is where they are
+computed here, and rounded once, at the end. This holds against what rewrites a graph, too: in
+float64 it does no harm that x / sqrt(y) becomes x * rsqrt(y).
+
+Gradients are made of such operations by TensorFlow itself, and so become exact with them.
+"""
+
+import functools
+
+from tensorflow.python.eager import context
+from tensorflow.python.framework import composite_tensor, dtypes, ops
+from tensorflow.python.ops import array_ops, control_flow_util, gen_math_ops, math_ops
+from tensorflow.python.ops.ragged import ragged_functional_ops, ragged_tensor
+
+from repro_keras._src.patches.patch import Patch
+
+_WIDE = {
+    dtypes.bfloat16: dtypes.float64,
+    dtypes.float16: dtypes.float64,
+    dtypes.float32: dtypes.float64,
+    dtypes.complex64: dtypes.complex128,
+}
+
+
+def _in_float64(original):
+    @functools.wraps(original)
+    def operation(x, name=None):
+        if isinstance(x, composite_tensor.CompositeTensor):
+            if isinstance(x, ragged_tensor.Ragged):
+                return ragged_functional_ops.map_flat_values(operation, x)
+            return original(x=x, name=name)  # its own kind comes back with its tensors
+        x = ops.convert_to_tensor(x)
+        wide = _WIDE.get(x.dtype)
+        if wide is None:
+            return original(x=x, name=name)
+        return gen_math_ops.cast(original(x=gen_math_ops.cast(x, wide)), x.dtype, name=name)
+
+    return operation
+
+
+def _two_in_float64(original):
+    @functools.wraps(original)
+    def operation(y, x, name=None):
+        if any(isinstance(each, composite_tensor.CompositeTensor) for each in (y, x)):
+            if any(isinstance(each, ragged_tensor.Ragged) for each in (y, x)):
+                return ragged_functional_ops.map_flat_values(operation, y, x)
+            return original(y=y, x=x, name=name)
+        y = ops.convert_to_tensor(y, dtype_hint=getattr(x, "dtype", None))
+        x = ops.convert_to_tensor(x, y.dtype)
+        wide = _WIDE.get(x.dtype)
+        if wide is None:
+            return original(y=y, x=x, name=name)
+        result = original(y=gen_math_ops.cast(y, wide), x=gen_math_ops.cast(x, wide))
+        return gen_math_ops.cast(result, x.dtype, name=name)
+
+    return operation
+
+
+def _sqrt_for_xla(original):
+    exact = _in_float64(original)
+
+    @functools.wraps(original)
+    def sqrt(x, name=None):
+        return (exact if _for_xla() else original)(x=x, name=name)
+
+    return sqrt
+
+
+def _pow_for_xla(original):
+    @functools.wraps(original)
+    def _pow(x, y, name=None):
+        if not _for_xla():
+            return original(x=x, y=y, name=name)
+        x = ops.convert_to_tensor(x)
+        wide = _WIDE.get(x.dtype, x.dtype)
+        y = gen_math_ops.cast(ops.convert_to_tensor(y, x.dtype), wide)
+        return gen_math_ops.cast(original(x=gen_math_ops.cast(x, wide), y=y), x.dtype, name=name)
+
+    return _pow
+
+
+def _for_xla() -> bool:
+    """Whether a graph is traced for `jit_compile`."""
+    if context.executing_eagerly():
+        return False
+    return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
+
+
+def _local_response(original):
+    @functools.wraps(original)
+    def lrn(input, depth_radius=5, bias=1, alpha=1, beta=0.5, name=None):
+        x = ops.convert_to_tensor(input)
+        wide = gen_math_ops.cast(x, dtypes.float64)
+        depth = array_ops.shape(x)[3]
+        squares = array_ops.pad(wide * wide, [[0, 0]] * 3 + [[depth_radius, depth_radius]])
+        # The kernel has no form in float64.
+        near = [squares[..., i : i + depth] for i in range(2 * depth_radius + 1)]
+        result = wide / math_ops.pow(bias + alpha * math_ops.add_n(near), beta)
+        return gen_math_ops.cast(result, x.dtype, name=name)
+
+    return lrn
+
+
+_WHY = "it is computed from approximations, which each make of CPU has of its own"
+_WHY_XLA = "XLA makes an approximation of x / sqrt(y) and x**-0.5, where it sees them in float32"
+
+
+def _row(target: str, parameters: str = "x", make=_in_float64, why: str = _WHY) -> Patch:
+    return Patch(
+        target=f"tensorflow.python.ops.{target}",
+        parameters=(*parameters.split(), "name"),
+        make=make,
+        everywhere=True,
+        why=why,
+    )
+
+
+# TensorFlow has some twice: as its own modules call them, and as they are exported.
+PATCHES = (
+    _row("gen_math_ops:rsqrt"),
+    _row("gen_math_ops:Rsqrt"),
+    _row("gen_math_ops:reciprocal"),
+    _row("math_ops:reciprocal"),
+    _row("gen_math_ops:Reciprocal"),
+    _row("gen_math_ops:inv"),
+    _row("gen_math_ops:Inv"),
+    _row("gen_math_ops:atan"),
+    _row("math_ops:atan"),
+    _row("gen_math_ops:Atan"),
+    _row("gen_math_ops:atan2", "y x", _two_in_float64),
+    _row("gen_math_ops:Atan2", "y x", _two_in_float64),
+    _row("gen_math_ops:erfc"),
+    _row("math_ops:erfc"),
+    _row("gen_math_ops:Erfc"),
+    _row("gen_math_ops:erfinv"),
+    _row("gen_math_ops:Erfinv"),
+    _row("gen_math_ops:ndtri"),
+    _row("gen_math_ops:Ndtri"),
+    _row("gen_math_ops:sqrt", make=_sqrt_for_xla, why=_WHY_XLA),
+    _row("gen_math_ops:_pow", "x y", _pow_for_xla, _WHY_XLA),
+    _row("gen_nn_ops:lrn", "input depth_radius bias alpha beta", _local_response),
+    _row("gen_nn_ops:LRN", "input depth_radius bias alpha beta", _local_response),
+)
