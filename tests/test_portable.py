@@ -1,6 +1,6 @@
 """Guarantee `portable`: the same bits on another make of CPU, which an emulator stands for.
 
-`make portable` compares far more, for hours.
+`make portable` compares far more, which takes most of an hour or longer.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from fresh import needs_other_cpus, run_json
 pytestmark = pytest.mark.slow
 
 GRAPH = """
-import json, os
+import json
 import repro_keras as keras
 import numpy as np, tensorflow as tf
 keras.ops

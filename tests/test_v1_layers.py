@@ -789,7 +789,5 @@ def test_refused_inputs(graph):
 
 
 def test_without_a_graph():
-    if not tf.executing_eagerly():
-        pytest.skip("graphs are the default in this process")
     with pytest.raises(ConfigError, match=r"tf\.Graph\(\)\.as_default\(\)"):
         layers.dense(np.ones([2, 4]), 3)

@@ -251,22 +251,7 @@ OPTIMIZERS = """
 
 
 def optimizers():
-    names = [
-        "SGD",
-        "RMSprop",
-        "Adam",
-        "AdamW",
-        "Adadelta",
-        "Adagrad",
-        "Adamax",
-        "Adafactor",
-        "Nadam",
-        "Ftrl",
-        "Lion",
-        "Lamb",
-        "Muon",
-    ]
-    made = {name: getattr(keras.optimizers, name)(0.01) for name in names}
+    made = {name: getattr(keras.optimizers, name)(0.01) for name in OPTIMIZERS.split()}
     made["Adam-amsgrad"] = keras.optimizers.Adam(0.01, amsgrad=True)
     made["RMSprop-centered"] = keras.optimizers.RMSprop(0.01, centered=True, momentum=0.5)
     made["SGD-clipnorm"] = keras.optimizers.SGD(0.01, momentum=0.9, clipnorm=1.0)
@@ -346,17 +331,7 @@ def arrays():
         "scipy_qr": digest(*scipy.linalg.qr(SIGNED.astype("d"))),
         **{
             f"initializer_{name}": digest(getattr(keras.initializers, name)(seed=1)((33, 20)))
-            for name in [
-                "Orthogonal",
-                "GlorotNormal",
-                "GlorotUniform",
-                "HeNormal",
-                "LecunNormal",
-                "RandomNormal",
-                "TruncatedNormal",
-                "RandomUniform",
-                "VarianceScaling",
-            ]
+            for name in INITIALIZERS.split()
         },
         "initializer_STFT": digest(keras.initializers.STFT("real")((64, 1, 33))),
     }

@@ -12,6 +12,7 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import errors, ops
 
 from repro_keras._src import backends, config
+from repro_keras._src.backends.tensorflow import APPROXIMATING
 from repro_keras._src.errors import ConfigError, DataError
 from repro_keras._src.patches import random_ops
 from repro_keras._src.patches.patch import Patch
@@ -51,10 +52,9 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
             )
         proto.device_count["GPU"] = 0
     if wanted.guarantee == "portable":
-        # They turn x / sqrt(y) and 1 / x into approximations that differ between CPUs.
-        rewrites = proto.graph_options.rewrite_options
-        rewrites.arithmetic_optimization = rewriter_config_pb2.RewriterConfig.OFF
-        rewrites.constant_folding = rewriter_config_pb2.RewriterConfig.OFF
+        for grappler_pass in APPROXIMATING:
+            rewrites = proto.graph_options.rewrite_options
+            setattr(rewrites, grappler_pass, rewriter_config_pb2.RewriterConfig.OFF)
     return proto
 
 
