@@ -1,11 +1,15 @@
 """What recording costs: the time of a step with the recorder and without, side by side.
 
-    python benchmarks/record.py [--rounds 15]
+    python benchmarks/record.py [--rounds 40]
 
-For each kind of training, a process that is recorded and one that is not take turns, so that both
-meet the machine as it is at the time: a round is a part of the training in each. Printed are the
-medians of the processor's time for a step and, over the rounds, of the ratio and the difference,
-with the quarters of the ratio; and the bytes of the run's `record.json` for 10,000 steps.
+For each kind of training, one process has two equal models, of which one is recorded; they take
+turns, so that both meet the machine as it is at the time. A round is a part of the training of
+each. Printed are the median time of a step that is not recorded and, over the rounds, the mean
+without the fifths at both ends of the ratio and of the difference, with the standard error of the
+mean; and the bytes of the run's `record.json` for 10,000 steps.
+
+Of two processes, one is some percent faster than the other for as long as they live, with the same
+code: too much to see what is measured here.
 """
 
 import argparse
@@ -22,13 +26,57 @@ from pathlib import Path
 KINDS = ("convnet", "mlp", "mlp, steps_per_execution=10", "GradientTape", "train_on_batch")
 
 
-def train(kind: str, recorded: bool) -> None:
-    """Trains a part for each line of the input, and prints its seconds and steps."""
-    import msgspec
+def data_of(kind: str):
     import numpy as np
 
+    rng = np.random.default_rng(0)
+    shape = (4096, 28, 28, 1) if kind == "convnet" else (16384, 64)
+    return rng.random(shape, "float32"), rng.integers(0, 10, shape[0])
+
+
+def trainer(kind: str, x, y):
+    """A function that trains a new model for a part, and gives the number of its steps."""
     import repro_keras as keras
-    from repro_keras._src import project, record
+
+    layers = keras.layers
+    if kind == "convnet":
+        parts = [layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D()]
+        parts += [layers.Conv2D(32, 3, activation="relu"), layers.Flatten(), layers.Dense(10)]
+        batch = 64
+    else:
+        parts = [layers.Dense(128, "relu"), layers.Dense(128, "relu"), layers.Dense(10)]
+        batch = 32
+    model = keras.Sequential([keras.Input(x.shape[1:]), *parts])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    together = 10 if "steps_per_execution" in kind else 1
+    model.compile("adam", loss, steps_per_execution=together)
+    batches = [slice(i * 32, i * 32 + 32) for i in range(100)]
+
+    def fit():
+        model.fit(x, y, batch_size=batch, epochs=2, verbose=0)
+        return 2 * (len(x) // batch)
+
+    def with_tape():
+        import tensorflow as tf
+
+        weights = model.trainable_variables
+        for part in batches[:20]:
+            with tf.GradientTape() as tape:
+                value = loss(y[part], model(x[part]))
+            model.optimizer.apply(tape.gradient(value, weights), weights)
+        return 20
+
+    def on_batches():
+        for part in batches:
+            model.train_on_batch(x[part], y[part])
+        return len(batches)
+
+    return {"GradientTape": with_tape, "train_on_batch": on_batches}.get(kind, fit)
+
+
+def measure(kind: str, rounds: int) -> dict:
+    import repro_keras  # noqa: F401
+    from repro_keras._src import project
     from repro_keras._src.runs import launch, recorder, request, store
 
     folder = Path(tempfile.mkdtemp())
@@ -38,125 +86,76 @@ def train(kind: str, recorded: bool) -> None:
         kind="script", target="script.py", root=str(folder), folder=str(folder)
     )
     there = launch.prepare(wanted, run, dict(os.environ))
-    if recorded:
-        recorder.start(run, folder)
-    layers = keras.layers
-    rng = np.random.default_rng(0)
-    if kind == "convnet":
-        x = rng.random((4096, 28, 28, 1), "float32")
-        y = rng.integers(0, 10, 4096)
-        parts = [layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D()]
-        parts += [layers.Conv2D(32, 3, activation="relu"), layers.Flatten(), layers.Dense(10)]
-        batch = 64
-    else:
-        x = rng.random((16384, 64), "float32")
-        y = rng.integers(0, 10, 16384)
-        parts = [layers.Dense(128, "relu"), layers.Dense(128, "relu"), layers.Dense(10)]
-        batch = 32
-    model = keras.Sequential([keras.Input(x.shape[1:]), *parts])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    together = 10 if "steps_per_execution" in kind else 1
-    model.compile("adam", loss, steps_per_execution=together)
-    if kind == "GradientTape":
-        import tensorflow as tf
+    recording = recorder.start(run, folder)
+    x, y = data_of(kind)
+    trainers = {recorded: trainer(kind, x, y) for recorded in (False, True)}
 
-        optimizer = keras.optimizers.Adam()
-
-        def part(steps):
-            for i in range(steps):
-                with tf.GradientTape() as tape:
-                    value = loss(y[i * 32 : i * 32 + 32], model(x[i * 32 : i * 32 + 32]))
-                weights = model.trainable_variables
-                optimizer.apply(tape.gradient(value, weights), weights)
-            return steps
-
-    elif kind == "train_on_batch":
-
-        def part(steps):
-            for i in range(steps):
-                model.train_on_batch(x[i * 32 : i * 32 + 32], y[i * 32 : i * 32 + 32])
-            return steps
-
-    else:
-
-        def part(steps):
-            model.fit(x, y, batch_size=batch, epochs=2, verbose=0)
-            return 2 * (len(x) // batch)
-
-    part(20)
-    for _ in sys.stdin:
-        # Of the processor: that of the clock hangs on who else is on the machine.
-        start = time.process_time()
-        steps = part(300)
-        print(json.dumps([time.process_time() - start, steps]), flush=True)
-    size = 0
-    if recorded:
-        recorder.current.finish("finished")
-        statement = launch.assemble(wanted, run, there, 0)
-        count = sum(len(segment.steps.loss) for segment in statement.predicate.trail)
-        size = (run / store.RECORD).stat().st_size
-        # The columns grow with the steps; what else is in it does not.
-        empty = [
-            msgspec.structs.replace(part, steps=record.Steps())
-            for part in statement.predicate.trail
-        ]
-        predicate = msgspec.structs.replace(statement.predicate, trail=record.chained(empty))
-        record.write(run / "empty.json", msgspec.structs.replace(statement, predicate=predicate))
-        rest = (run / "empty.json").stat().st_size
-        size = rest + (size - rest) * 10_000 // count
-    shutil.rmtree(folder)
-    print(size)
-
-
-class Training:
-    """A process that trains, part by part."""
-
-    def __init__(self, kind: str, recorded: bool):
-        command = [sys.executable, __file__, "--train", kind, *["--recorded"] * recorded]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        self.step()  # the first one is not like the others
-
-    def step(self) -> float:
+    def step(recorded: bool) -> float:
         """Microseconds of a step of the next part."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        seconds, steps = json.loads(self._process.stdout.readline())
-        return seconds / steps * 1e6
+        # Its threads end where nothing is recorded; what they would do is then done by `fit`.
+        recorder.current = recording if recorded else None
+        start = time.perf_counter()
+        steps = trainers[recorded]()
+        return (time.perf_counter() - start) / steps * 1e6
 
-    def end(self) -> int:
-        """The bytes of its record for 10,000 steps."""
-        out, _ = self._process.communicate()
-        return int(out.splitlines()[-1])
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(-1, rounds):  # the first round is not like the others
+        for recorded in (True, False) if number % 2 else (False, True):
+            taken = step(recorded)
+            if number >= 0:
+                times[recorded].append(taken)
+    recorder.current = recording
+    recording.finish("finished")
+    size = bytes_for_steps(launch.assemble(wanted, run, there, 0), run, 10_000)
+    shutil.rmtree(folder)
+    return {"plain": times[False], "recorded": times[True], "bytes": size}
+
+
+def bytes_for_steps(statement, run: Path, steps: int) -> int:
+    """How large the record of so many steps would be: its columns grow with them."""
+    import msgspec
+
+    from repro_keras._src import record
+    from repro_keras._src.runs import store
+
+    count = sum(len(segment.steps.loss) for segment in statement.predicate.trail)
+    size = (run / store.RECORD).stat().st_size
+    empty = [msgspec.structs.replace(s, steps=record.Steps()) for s in statement.predicate.trail]
+    predicate = msgspec.structs.replace(statement.predicate, trail=record.chained(empty))
+    record.write(run / "empty.json", msgspec.structs.replace(statement, predicate=predicate))
+    rest = (run / "empty.json").stat().st_size
+    return rest + (size - rest) * steps // count
+
+
+def middle(values: list[float]) -> tuple[float, float]:
+    """The mean of the three fifths in the middle, and its standard error (that of all)."""
+    fifth = len(values) // 5
+    inner = sorted(values)[fifth : len(values) - fifth]
+    return statistics.mean(inner), statistics.stdev(values) / len(values) ** 0.5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures what recording costs.")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--train", choices=KINDS, help=argparse.SUPPRESS)
-    parser.add_argument("--recorded", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.train:
-        train(arguments.train, arguments.recorded)
+    if arguments.kind:
+        print(json.dumps(measure(arguments.kind, arguments.rounds)))
         return
     print(
-        "                              µs a step    recorded, times  (quarters)    more, µs"
+        "                              µs a step    recorded, times    more, µs"
         "    bytes for 10,000 steps"
     )
     for kind in KINDS:
-        trainings = {recorded: Training(kind, recorded) for recorded in (False, True)}
-        plain, ratios, more = [], [], []
-        for number in range(arguments.rounds):
-            order = (False, True) if number % 2 else (True, False)
-            step = {recorded: trainings[recorded].step() for recorded in order}
-            plain.append(step[False])
-            ratios.append(step[True] / step[False])
-            more.append(step[True] - step[False])
-        size = max(training.end() for training in trainings.values())
-        low, middle, high = statistics.quantiles(ratios, n=4)
+        command = [sys.executable, __file__, "--kind", kind, "--rounds", str(arguments.rounds)]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        found = json.loads(output.splitlines()[-1])
+        pairs = list(zip(found["plain"], found["recorded"], strict=True))
+        ratio, its_error = middle([recorded / plain for plain, recorded in pairs])
+        more, error = middle([recorded - plain for plain, recorded in pairs])
         print(
-            f"{kind:30}{statistics.median(plain):9.0f}    {middle:8.3f}"
-            f"      {low:.3f}, {high:.3f}{statistics.median(more):11.0f}{size:14,}",
+            f"{kind:30}{statistics.median(found['plain']):9.0f}    {ratio:.3f} ± {its_error:.3f}"
+            f"{more:9.0f} ± {error:<5.0f}{found['bytes']:12,}",
             flush=True,
         )
 

@@ -191,14 +191,14 @@ def test_a_full_disk_leaves_the_old_record(written, monkeypatch):
 
 def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path, monkeypatch):
     diary = journal.Journal(tmp_path)
-    diary.write("rows", loss=[(0.5).hex()], learning_rate=[""], state=[""], optimizer=[0])
+    diary.write("rows", rows=journal.packed([(0.5, 0.1, 0, 0)]))
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
     with pytest.warns(UserWarning, match="not recorded any further"):
-        diary.write("rows", loss=[], learning_rate=[], state=[], optimizer=[])
+        diary.write("rows", rows=journal.packed([]))
     diary.write("finish")
     story = journal.Story(tmp_path)
     assert story.count() == 1
@@ -208,16 +208,21 @@ def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path, monkeypatch):
 def test_a_journal_that_was_cut_off_is_read_to_there(tmp_path):
     diary = journal.Journal(tmp_path)
     diary.write("fit_begin", fit=0, model=0)
-    row = {"learning_rate": [(0.1).hex()], "state": ["0" * 16], "optimizer": [0]}
-    diary.write("rows", loss=[(0.5).hex()], **row)
+    diary.write("rows", rows=journal.packed([(0.5, 0.1, 0, 0)]))
     diary.write("epoch", epoch=0, metrics={}, layers={})
-    diary.write("rows", loss=[(0.25).hex()], **row)
+    diary.write("rows", rows=journal.packed([(0.25, 0.1, 0, 0)]))
     diary.close()
     path = tmp_path / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"event":"rows","lo')
     first, second = journal.Story(tmp_path).trail
     assert (first.epoch, first.complete, len(first.steps.loss)) == (0, True, 1)
     assert (second.fit, second.epoch, second.complete) == (0, None, False)
+
+
+def test_rows_keep_every_bit():
+    rows = [(-0.0, 1e-310, 2**64 - 1, 0), (None, float("inf"), 0, 7), (0.1, -0.1, 1, 2**32 - 1)]
+    found = journal.unpacked(journal.packed(rows))
+    assert [repr(row) for row in found] == [repr(row) for row in rows]
 
 
 # Comparing

@@ -132,7 +132,12 @@ def _describe_of_tensorflow(tf, x, where: str) -> dict | None:
     if tf.is_tensor(x):
         import numpy as np
 
-        tensor = tf.convert_to_tensor(x)  # of a variable; unlike `numpy()`, this copies nothing
+        # Unlike `numpy()`, these copy nothing; the second takes three times as long as the first.
+        handle = getattr(x, "handle", None)
+        if handle is not None and tf.executing_eagerly():
+            tensor = tf.raw_ops.ReadVariableOp(resource=handle, dtype=x.dtype)
+        else:
+            tensor = tf.convert_to_tensor(x)
         return digest_arrays.describe_array(np.asarray(tensor), where)
     return None
 

@@ -200,14 +200,20 @@ def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
         _graph_row(_the_buffer(), losses, rate, sampled, number)
 
 
-def _elements(value, shape):
-    """A few elements of a weight, from all over it."""
-    stride = max(1, (shape.num_elements() or 1) // _ELEMENTS)
-    return tf.reshape(value, [-1])[::stride][:_ELEMENTS]
+def _elements(variable):
+    """A few elements of a weight, from all over it: in a graph, by one operation."""
+    if not variable.shape.rank or not variable.shape.is_fully_defined():
+        return tf.reshape(variable.read_value(), [-1])[:_ELEMENTS]
+    shape = variable.shape.as_list()
+    numbers = _elements_now(np.arange(np.prod(shape, dtype="int64")))
+    places = np.stack(np.unravel_index(numbers, shape), axis=-1)
+    return tf.raw_ops.ResourceGatherNd(
+        resource=variable.handle, indices=tf.constant(places), dtype=variable.dtype
+    )
 
 
 def _elements_now(value: np.ndarray) -> np.ndarray:
-    """The same of an array; TensorFlow's shapes take ten times as long."""
+    """The same of an array."""
     flat = value.reshape(-1)
     return flat[:: max(1, flat.size // _ELEMENTS)][:_ELEMENTS]
 
@@ -235,16 +241,16 @@ def _graph_row(buffer: "_Buffer", losses: list, rate, sampled: list, number: int
     total = loss[0] if len(loss) == 1 else tf.add_n(loss) if loss else 0.0
     count = buffer.count.read_value()
     # The number of the optimizer comes with whether there is a loss.
-    facts = [count + 1, total, exact(tf.convert_to_tensor(_variable(rate)))]
-    facts.append(2.0 * number + bool(loss))
-    row = [tf.stack(facts)]
+    meta = 2.0 * number + bool(loss)
+    row = [tf.stack([count, total, exact(tf.convert_to_tensor(_variable(rate))), meta])]
     by_dtype: dict[tf.DType, list] = {}
     for variable in sampled:
-        value = variable.read_value()
-        by_dtype.setdefault(value.dtype, []).append(_elements(value, variable.shape))
+        by_dtype.setdefault(variable.dtype, []).append(_elements(variable))
     for parts in by_dtype.values():
         row.append(exact(tf.concat(parts, 0)))
-    row.append(tf.zeros([_COLUMNS - sum(part.shape[0] for part in row)], tf.float64))
+    missing = _COLUMNS - sum(part.shape[0] for part in row)
+    if missing:
+        row.append(tf.zeros([missing], tf.float64))
     written = tf.raw_ops.ResourceScatterUpdate(
         resource=buffer.rows.handle,
         indices=tf.cast(count % _SIZE, tf.int64),
@@ -257,12 +263,12 @@ def _graph_row(buffer: "_Buffer", losses: list, rate, sampled: list, number: int
 class _Buffer:
     """Rows that graphs write, and a thread that takes them away.
 
-    A row begins with its number, from 1: `count` may be seen before the row that it counts.
+    A row begins with its number: `count` may be seen before the row that it counts.
     """
 
     def __init__(self, recorder):
         with tf.init_scope(), tf.device("CPU:0"):
-            self.rows = tf.Variable(tf.zeros([_SIZE, _COLUMNS], tf.float64), trainable=False)
+            self.rows = tf.Variable(np.full([_SIZE, _COLUMNS], -1.0), trainable=False)
             self.count = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._recorder = recorder
         self._taken = 0
@@ -287,18 +293,20 @@ class _Buffer:
             first = max(self._taken, count - _SIZE)
             wanted = np.arange(first, count)
             rows = rows[wanted % _SIZE]
-            if rows[-1, _NUMBER] < count:
+            if rows[-1, _NUMBER] < count - 1:
                 rows, wanted, count = rows[:-1], wanted[:-1], count - 1  # it is being written
-            whole = rows[:, _NUMBER] == wanted + 1  # others were written over meanwhile
+            whole = rows[:, _NUMBER] == wanted  # others were written over meanwhile
             lost = first - self._taken + int((~whole).sum())
             rows = rows[whole]
-            columns = (rows[:, _LOSS], rows[:, _RATE], rows[:, _OPTIMIZER].astype("int64"))
+            meta = rows[:, _OPTIMIZER].astype("int64")
+            losses = [
+                loss if known else None
+                for loss, known in zip(rows[:, _LOSS].tolist(), (meta & 1).tolist(), strict=True)
+            ]
             states = _fingerprints(rows[:, _STATE:])
-            for loss, rate, meta, state in zip(*(c.tolist() for c in columns), states, strict=True):
-                self._recorder.row(loss if meta & 1 else None, rate, state, meta >> 1)
+            columns = (losses, rows[:, _RATE].tolist(), states, (meta >> 1).tolist())
+            self._recorder.rows(zip(*columns, strict=True), lost)
             self._taken = count
-            if lost:
-                self._recorder.lose(lost)
 
 
 _buffer: _Buffer | None = None

@@ -1,8 +1,10 @@
 """The journal of a run: what happens, a line each, so that nothing is lost when it is killed."""
 
+import base64
 import contextlib
 import json
 import os
+import struct
 import warnings
 from pathlib import Path
 
@@ -12,6 +14,30 @@ from repro_keras._src.errors import ReproWarning
 NAME = "journal.jsonl"
 CUT = "journal.cut.jsonl"
 """The name of a journal that could not be written to its end."""
+
+
+Row = tuple[float | None, float, int, int]
+"""A step: its loss, where it is known, learning rate, fingerprint, and number of the optimizer."""
+
+_ROW = struct.Struct("<?ddQI")
+
+
+def packed(rows: list[Row]) -> str:
+    """Rows as text; their numbers in hexadecimal, as records have them, would take far longer."""
+    pack = _ROW.pack
+    whole = [
+        pack(loss is not None, 0.0 if loss is None else loss, rate, state, optimizer)
+        for loss, rate, state, optimizer in rows
+    ]
+    return base64.b64encode(b"".join(whole)).decode()
+
+
+def unpacked(text: str) -> list[Row]:
+    """The rows of a text of `packed`."""
+    return [
+        (loss if known else None, rate, state, optimizer)
+        for known, loss, rate, state, optimizer in _ROW.iter_unpack(base64.b64decode(text))
+    ]
 
 
 def path(folder: Path) -> Path:
@@ -113,13 +139,13 @@ class Story:
         self.configuration = event["configuration"]
 
     def _rows(self, event: dict) -> None:
-        steps = self._steps
-        steps.loss += event["loss"]
-        steps.learning_rate += event["learning_rate"]
-        steps.state += event["state"]
-        if len(steps.optimizer) < len(steps.loss) - len(event["loss"]):
-            steps.optimizer = [0] * (len(steps.loss) - len(event["loss"]))  # left out in a record
-        steps.optimizer += event["optimizer"]
+        steps, rows = self._steps, unpacked(event["rows"])
+        if len(steps.optimizer) < len(steps.loss):
+            steps.optimizer = [0] * len(steps.loss)  # left out in a record
+        steps.loss += [None if loss is None else loss.hex() for loss, *_ in rows]
+        steps.learning_rate += [rate.hex() for _, rate, *_ in rows]
+        steps.state += [f"{state:016x}" for _, _, state, _ in rows]
+        steps.optimizer += [number for *_, number in rows]
         self._lost += event.get("lost", 0)
 
     def _states(self, event: dict) -> None:

@@ -349,9 +349,10 @@ class Progress:
         for line in whole.splitlines():
             event = json.loads(line)  # no half lines: these come after a full disk, in another file
             if event["event"] == "rows":
-                self._steps += len(event["loss"])
-                if event["loss"] and event["loss"][-1]:
-                    self._loss = f" · loss {float.fromhex(event['loss'][-1]):.4g}"
+                rows = journal.unpacked(event["rows"])
+                self._steps += len(rows)
+                if rows and rows[-1][0] is not None:
+                    self._loss = f" · loss {rows[-1][0]:.4g}"
             elif event["event"] == "epoch":
                 self._epochs += 1
         seconds = time.monotonic() - self._began

@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from repro_keras._src import backends, bits, config, project
 from repro_keras._src import digest as digests
 from repro_keras._src.errors import ReproError
-from repro_keras._src.runs.journal import Journal
+from repro_keras._src.runs import journal
 
 _ROWS = 1024
 _PAUSE = 0.5  # seconds that rows may wait for the journal: what a kill can lose
@@ -55,12 +55,12 @@ class Recorder:
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
         self.endings: list[Callable[[], dict[str, str]]] = []  # the seam's: digests at the end
-        self._journal = Journal(folder)
+        self._journal = journal.Journal(folder)
         self._project = project.Project(root)
         self._continues = continues
         self._states: list[str] = []  # folders of states
         self._began = time.time_ns()
-        self._rows: list[tuple[float | None, float, int, int]] = []
+        self._rows: list[journal.Row] = []
         self._lost = 0
         self._steps = 0
         self._fits: list[dict] = []
@@ -87,14 +87,15 @@ class Recorder:
 
     def row(self, loss: float | None, rate: float, state: int, optimizer: int) -> None:
         """One step: its loss, where it is known, its learning rate, and a fingerprint after it."""
+        self.rows([(loss, rate, state, optimizer)])
+
+    def rows(self, rows: Iterable[journal.Row], lost: int = 0) -> None:
+        """Steps in their order, and how many went by unseen."""
         with self.lock:
-            self._rows.append((loss, rate, state, optimizer))
+            self._rows.extend(rows)
+            self._lost += lost
             if len(self._rows) >= _ROWS:
                 self.flush()
-
-    def lose(self, steps: int) -> None:
-        """Steps went by unseen."""
-        self._lost += steps
 
     def flush(self) -> None:
         """Writes the rows that are here to the journal."""
@@ -105,12 +106,7 @@ class Recorder:
                 return
             self._steps += len(rows) + lost
             self._journal.write(
-                "rows",
-                loss=[None if loss is None else loss.hex() for loss, *_ in rows],
-                learning_rate=[rate.hex() for _, rate, *_ in rows],
-                state=[f"{state:016x}" for _, _, state, _ in rows],
-                optimizer=[number for *_, number in rows],
-                **({"lost": lost} if lost else {}),
+                "rows", rows=journal.packed(rows), **({"lost": lost} if lost else {})
             )
 
     def position(self) -> int:
