@@ -9,7 +9,7 @@ JOBS ?= 2
 # pip's quiet mode still warns of its own age.
 PIP = -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo verify-examples notebooks soak portable test test-fast test-oldest check format stubs bench clean
+.PHONY: help demo verify-examples notebooks soak golden portable test test-fast test-oldest check format stubs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +47,12 @@ $(OLDEST)/.ready: pyproject.toml constraints-oldest.txt
 test-oldest: $(OLDEST)/.ready  ## all tests on the oldest supported Keras and TensorFlow
 	@$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
+UPDATE ?=
+golden: $(READY)  ## train 36 models and compare with what other machines came to
+	@$(BIN)/python tests/scripts/golden.py $(UPDATE)
+
 CPUS ?= Haswell EPYC-Rome
-portable: $(READY)  ## compare every operation and model with emulated CPUS (an hour)
+portable: $(READY)  ## compare every operation and model with emulated CPUS (half an hour)
 	@$(BIN)/python tests/scripts/cpus.py $(CPUS)
 
 check: $(READY) stubs-current  ## ruff, pyright on the public face, stubs current

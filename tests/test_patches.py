@@ -75,6 +75,13 @@ def test_a_control_of_tensorflow_1_holds_with_its_row_only(row, controls_v1):
     assert run("controls_v1.py", row, row).stdout.splitlines()[-1] == "false"
 
 
+def test_operations_are_exact_with_their_rows_only():
+    with_rows = run_json("controls_exact.py")
+    assert [row for row, holds in with_rows.items() if not holds] == []
+    without = run_json("controls_exact.py", "exact", "exact_updates")
+    assert [row for row, holds in without.items() if holds] == []
+
+
 def test_names_of_keras_2_are_found_by_their_row_only(rows_v1):
     rows = [row for row in rows_v1 if row.startswith("legacy_api")]
     assert run_json("controls_v1.py", "api") == dict.fromkeys(rows, True)

@@ -1,10 +1,16 @@
-"""Guarantee `portable`: the same bits on another make of CPU, which an emulator stands for.
+"""Guarantee `portable`: the same bits on another make of CPU, and `machine`: on any cores.
 
-`make portable` compares far more, which takes most of an hour or longer.
+Another make is an emulator's, or the one that made the golden digests; `make golden` and `make
+portable` compare more, which takes longer.
 """
 
+import sys
+
 import pytest
-from fresh import needs_other_cpus, run_json
+from fresh import SCRIPTS, needs_other_cpus, run_json
+
+sys.path.insert(0, str(SCRIPTS))
+import golden
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +66,31 @@ def test_stock_optimizers_are_not():
     assert here != there
 
 
+@pytest.fixture
+def golden_digests():
+    if not golden.path().exists():
+        pytest.skip(f"there is no tests/golden/{golden.path().name}: `make golden` says more")
+    return golden.known()
+
+
+@pytest.mark.parametrize("cores", ["0", "0,1"])
+def test_models_come_to_the_golden_digests(golden_digests, cores):
+    found = golden.found("each", cores=cores)
+    assert len(found) == 12
+    assert {name: golden_digests[name] for name in found} == found
+
+
 @needs_other_cpus
-def test_a_model_is_the_same_on_another_cpu():
-    arguments = "models.py", "repro_keras", "RMSprop", "cnn"
-    assert run_json(*arguments) == run_json(*arguments, cpu="Haswell")
+def test_a_model_comes_to_its_golden_digest_on_another_cpu(golden_digests):
+    found = golden.found("cnn/RMSprop", cpu="Haswell")
+    assert found == {"cnn/RMSprop": golden_digests["cnn/RMSprop"]}
+
+
+def test_machine_depends_on_the_pool_and_not_on_the_cores():
+    def found(threads, cores):
+        env = {"REPRO_KERAS_GUARANTEE": "machine", "REPRO_KERAS_THREADS": str(threads)}
+        return golden.found("cnn/SGD", "mlp/AdamW", "transformer/Adam", cores=cores, env=env)
+
+    of_four = found(4, "0")
+    assert of_four == found(4, "0,1")
+    assert of_four != found(1, "0,1")  # the control: the models are large enough to be split

@@ -7,8 +7,6 @@ control of one row holds. The rows that are named after it are left out of the s
 """
 
 import base64
-import importlib
-import inspect
 import io
 import json
 import multiprocessing
@@ -23,8 +21,6 @@ import zipfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if sys.argv[1].startswith(("rows", "exact")):  # those of `exact` are in force under it alone
-    os.environ["REPRO_KERAS_GUARANTEE"] = "portable"
 import repro_keras as keras
 from repro_keras import repro
 from repro_keras._src import patches
@@ -668,51 +664,6 @@ def counting():
         yield ones * i, ones[:, :1]
 
 
-def is_exact(target):
-    """Whether an operation of float32 comes to what that of float64 does, rounded."""
-    import tensorflow as tf
-
-    module, function = target.split(":")
-    function = getattr(importlib.import_module(f"tensorflow.python.ops.{module}"), function)
-    names = list(inspect.signature(function).parameters)[:-1]
-    numbers = np.random.RandomState(0).uniform(0.01, 0.99, (len(names), 999)).astype("float32")
-
-    def computed(numbers):
-        return function(**dict(zip(names, tf.unstack(numbers), strict=True)))
-
-    wide = tf.cast(computed(tf.cast(numbers, "float64")), "float32")
-    return wide.numpy().tobytes() == computed(tf.constant(numbers)).numpy().tobytes()
-
-
-def compiled_is(function, expected):
-    """Whether a function, compiled by XLA, comes to the bits of another in eager mode."""
-    import tensorflow as tf
-
-    x = tf.constant(np.random.RandomState(0).uniform(0.01, 99, 9999), "float32")
-    compiled = tf.function(function, jit_compile=True)(x)
-    return compiled.numpy().tobytes() == np.asarray(expected(x)).tobytes()
-
-
-def xla_divides_by_roots():
-    return compiled_is(lambda x: 3 / keras.ops.sqrt(x), lambda x: 3 / np.sqrt(x))
-
-
-def xla_makes_no_approximations_of_powers():
-    wide = np.float64
-    return compiled_is(lambda x: x**-0.5, lambda x: (1 / np.sqrt(x, dtype=wide)).astype("float32"))
-
-
-def a_local_response_is_exact(function):
-    """Whether it is what NumPy makes of its definition, in float64, and rounded."""
-    from tensorflow.python.ops import gen_nn_ops
-
-    x = np.random.RandomState(0).normal(0, 2, (3, 4, 5, 40)).astype("float32")
-    squares = np.pad(x.astype("float64") ** 2, [(0, 0)] * 3 + [(2, 2)])
-    near = sum(squares[..., i : i + 40] for i in range(5))
-    result = getattr(gen_nn_ops, function)(input=x, depth_radius=2, bias=1.5, alpha=0.3, beta=0.5)
-    return result.numpy().tobytes() == (x / np.sqrt(1.5 + 0.3 * near)).astype("float32").tobytes()
-
-
 CONTROLS = {
     "positions: TFEpochIterator.__init__": lambda: goes_on(Ending),
     "positions: PyDatasetAdapter.on_epoch_begin": lambda: goes_on(Beginning),
@@ -794,29 +745,6 @@ CONTROLS = {
     ),
     "export: SavedModelExportArchive.write_out": a_saved_model_has_no_random_number,
     "export: ExportArchive.write_out": a_saved_model_has_no_random_number,
-    "exact: gen_math_ops.rsqrt": lambda: is_exact("gen_math_ops:rsqrt"),
-    "exact: gen_math_ops.Rsqrt": lambda: is_exact("gen_math_ops:Rsqrt"),
-    "exact: gen_math_ops.reciprocal": lambda: is_exact("gen_math_ops:reciprocal"),
-    "exact: math_ops.reciprocal": lambda: is_exact("math_ops:reciprocal"),
-    "exact: gen_math_ops.Reciprocal": lambda: is_exact("gen_math_ops:Reciprocal"),
-    "exact: gen_math_ops.inv": lambda: is_exact("gen_math_ops:inv"),
-    "exact: gen_math_ops.Inv": lambda: is_exact("gen_math_ops:Inv"),
-    "exact: gen_math_ops.atan": lambda: is_exact("gen_math_ops:atan"),
-    "exact: math_ops.atan": lambda: is_exact("math_ops:atan"),
-    "exact: gen_math_ops.Atan": lambda: is_exact("gen_math_ops:Atan"),
-    "exact: gen_math_ops.atan2": lambda: is_exact("gen_math_ops:atan2"),
-    "exact: gen_math_ops.Atan2": lambda: is_exact("gen_math_ops:Atan2"),
-    "exact: gen_math_ops.erfc": lambda: is_exact("gen_math_ops:erfc"),
-    "exact: math_ops.erfc": lambda: is_exact("math_ops:erfc"),
-    "exact: gen_math_ops.Erfc": lambda: is_exact("gen_math_ops:Erfc"),
-    "exact: gen_math_ops.erfinv": lambda: is_exact("gen_math_ops:erfinv"),
-    "exact: gen_math_ops.Erfinv": lambda: is_exact("gen_math_ops:Erfinv"),
-    "exact: gen_math_ops.ndtri": lambda: is_exact("gen_math_ops:ndtri"),
-    "exact: gen_math_ops.Ndtri": lambda: is_exact("gen_math_ops:Ndtri"),
-    "exact: gen_math_ops.sqrt": xla_divides_by_roots,
-    "exact: gen_math_ops._pow": xla_makes_no_approximations_of_powers,
-    "exact: gen_nn_ops.lrn": lambda: a_local_response_is_exact("lrn"),
-    "exact: gen_nn_ops.LRN": lambda: a_local_response_is_exact("LRN"),
 }
 
 

@@ -1,21 +1,23 @@
 """Trains small models of many families for three epochs: a digest of each, to compare CPUs by.
 
-    python models.py FACE OPTIMIZER FAMILY…
+    python models.py FACE MODEL…
 
-FACE is `repro_keras`, which runs with guarantee `portable`, or `keras`, which runs by the recipe
-that is pasted into scripts: seeds, deterministic operations and one thread. FAMILY is one of those
-below, or `all`. Prints the digests as JSON, by family.
+FACE is `repro_keras`, which runs with guarantee `portable` where the environment names no other, or
+`keras`, which runs by the recipe that is pasted into scripts: seeds, deterministic operations and
+one thread. MODEL is a family and an optimizer, `cnn/SGD`; or `each`, which is every family once, or
+`all`, every family with three optimizers. Prints the digests as JSON, by model.
 """
 
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import sys
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["REPRO_KERAS_GUARANTEE"] = "portable"
+os.environ.setdefault("REPRO_KERAS_GUARANTEE", "portable")
 warnings.simplefilter("ignore")
 keras = importlib.import_module(sys.argv[1])
 import numpy as np  # noqa: E402
@@ -212,14 +214,40 @@ FAMILIES = {
 }
 
 
-def digest(family: str, optimizer: str) -> str:
+OPTIMIZERS = {
+    "SGD": {"momentum": 0.9, "nesterov": True, "clipnorm": 1.0},
+    "Adam": {"amsgrad": True},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "AdamW": {"weight_decay": 0.01},
+    "Adagrad": {},
+    "Nadam": {"use_ema": True},
+    "Lion": {},
+    "Adafactor": {},
+    "Adamax": {},
+    "Lamb": {},
+    "Adadelta": {"global_clipnorm": 1.0},
+    "Ftrl": {},
+    "Muon": {},
+}
+_cycle = itertools.cycle(OPTIMIZERS)
+GRID = {family: tuple(itertools.islice(_cycle, 3)) for family in FAMILIES}
+NAMES = {
+    "each": [f"{family}/{optimizers[0]}" for family, optimizers in GRID.items()],
+    "all": [f"{family}/{one}" for family, optimizers in GRID.items() for one in optimizers],
+}
+
+
+def digest(name: str) -> str:
     keras.utils.set_random_seed(0)
+    family, optimizer = name.split("/")
     model, x, y, loss = FAMILIES[family]()
-    model.compile(getattr(keras.optimizers, optimizer)(0.01), loss, jit_compile=False)
+    optimizer = getattr(keras.optimizers, optimizer)(0.01, **OPTIMIZERS[optimizer])
+    model.compile(optimizer, loss, jit_compile=False)
     history = model.fit(x, y, batch_size=16, epochs=3, validation_split=0.25, verbose=0).history
-    arrays = [np.array(history[name]) for name in sorted(history)]
+    arrays = [np.array(history[key]) for key in sorted(history)]
     arrays += [ops.convert_to_numpy(v) for v in (*model.variables, *model.optimizer.variables)]
     arrays.append(model.predict(x, verbose=0))
+    assert all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f"), name
     return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()[:16]
 
 
@@ -231,7 +259,7 @@ if __name__ == "__main__":
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_op_determinism()
     found = {}
-    for family in FAMILIES if sys.argv[3] == "all" else sys.argv[3:]:
-        found[family] = digest(family, sys.argv[2])
-        print(family, found[family], file=sys.stderr, flush=True)
+    for name in itertools.chain(*(NAMES.get(argument, [argument]) for argument in sys.argv[2:])):
+        found[name] = digest(name)
+        print(name, found[name], file=sys.stderr, flush=True)
     print(json.dumps(found))

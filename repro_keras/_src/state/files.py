@@ -57,7 +57,7 @@ def write(path: Path, state: value.State) -> None:
             digests = _digests(arrays)
         else:
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
-                writing = pool.submit(_write_and_flush, file, arrays)
+                writing = pool.submit(_write_and_send, file, arrays)
                 digests = _digests(arrays)
                 writing.result()
         file.seek(0)
@@ -69,10 +69,13 @@ def _write_arrays(file, arrays: dict[str, np.ndarray]) -> None:
         file.write(_bytes(array))
 
 
-def _write_and_flush(file, arrays: dict[str, np.ndarray]) -> None:
+def _write_and_send(file, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays and has the system begin to bring them to the disk, without waiting for it."""
     _write_arrays(file, arrays)
     file.flush()
-    os.fsync(file.fileno())
+    if hasattr(os, "posix_fadvise"):
+        # Pages that will not be needed are written back first, and only then dropped.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _digests(arrays: dict[str, np.ndarray]) -> dict[str, str]:

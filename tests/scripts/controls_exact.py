@@ -1,0 +1,176 @@
+"""What the rows of guarantee `portable` are there for: operations that come to exact results.
+
+    python controls_exact.py [LEFT OUT…]
+
+Prints, for each of these rows, whether its operation does. The rows that are named, or all of a
+file, are left out of the seam.
+"""
+
+import importlib
+import inspect
+import json
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["REPRO_KERAS_GUARANTEE"] = "portable"
+import repro_keras as keras
+from repro_keras._src import patches
+
+patches.left_out.update(sys.argv[1:])
+import numpy as np  # noqa: E402
+
+keras.layers  # noqa: B018 - loads Keras, and with it the seam
+from repro_keras._src.patches import exact, exact_updates  # noqa: E402
+
+
+def is_exact(target):
+    """Whether an operation of float32 comes to what that of float64 does, rounded."""
+    import tensorflow as tf
+
+    module, function = target.split(":")
+    function = getattr(importlib.import_module(f"tensorflow.python.ops.{module}"), function)
+    names = list(inspect.signature(function).parameters)[:-1]
+    numbers = np.random.RandomState(0).uniform(0.01, 0.99, (len(names), 999)).astype("float32")
+
+    def computed(numbers):
+        return function(**dict(zip(names, tf.unstack(numbers), strict=True)))
+
+    wide = tf.cast(computed(tf.cast(numbers, "float64")), "float32")
+    return wide.numpy().tobytes() == computed(tf.constant(numbers)).numpy().tobytes()
+
+
+def compiled_is(function, expected):
+    """Whether a function, compiled by XLA, comes to the bits of another in eager mode."""
+    import tensorflow as tf
+
+    x = tf.constant(np.random.RandomState(0).uniform(0.01, 99, 9999), "float32")
+    compiled = tf.function(function, jit_compile=True)(x)
+    return compiled.numpy().tobytes() == np.asarray(expected(x)).tobytes()
+
+
+def xla_divides_by_roots():
+    return compiled_is(lambda x: 3 / keras.ops.sqrt(x), lambda x: 3 / np.sqrt(x))
+
+
+def xla_makes_no_approximations_of_powers():
+    wide = np.float64
+    return compiled_is(lambda x: x**-0.5, lambda x: (1 / np.sqrt(x, dtype=wide)).astype("float32"))
+
+
+def a_local_response_is_exact(function):
+    """Whether it is what NumPy makes of its definition, in float64, and rounded."""
+    from tensorflow.python.ops import gen_nn_ops
+
+    x = np.random.RandomState(0).normal(0, 2, (3, 4, 5, 40)).astype("float32")
+    squares = np.pad(x.astype("float64") ** 2, [(0, 0)] * 3 + [(2, 2)])
+    near = sum(squares[..., i : i + 40] for i in range(5))
+    result = getattr(gen_nn_ops, function)(input=x, depth_radius=2, bias=1.5, alpha=0.3, beta=0.5)
+    return result.numpy().tobytes() == (x / np.sqrt(1.5 + 0.3 * near)).astype("float32").tobytes()
+
+
+def numbers(*shape, seed=0, low=0.01, high=1.0):
+    return np.random.RandomState(seed).uniform(low, high, shape).astype("float32")
+
+
+def expected_updates(kernel, state, h):
+    """The first of the variables after a step, by the rules of the kernels, in NumPy."""
+    var, *slots, grad = state
+    one = np.float32(1)
+    if kernel == "adagrad":
+        return var - grad * h["lr"] / np.sqrt(slots[0] + grad * grad)
+    if kernel == "adadelta":
+        accum = slots[0] * h["rho"] + grad * grad * (one - h["rho"])
+        update = np.sqrt(slots[1] + h["epsilon"]) / np.sqrt(accum + h["epsilon"]) * grad
+        return var - update * h["lr"]
+    if kernel == "proximal_adagrad":
+        rate = h["lr"] / np.sqrt(slots[0] + grad * grad)
+        near = var - grad * rate
+        shrunk = np.sign(near) * np.maximum(np.abs(near) - rate * h["l1"], np.float32(0))
+        return shrunk / (one + rate * h["l2"])
+    *of_mean, ms, mom = slots
+    ms = ms * h["rho"] + grad * grad * (one - h["rho"])
+    denominator = ms + h["epsilon"]
+    if kernel == "centered_rms_prop":
+        mean = of_mean[0] * h["rho"] + grad * (one - h["rho"])
+        denominator = ms - mean * mean + h["epsilon"]
+    return var - (mom * h["momentum"] + grad * h["lr"] / np.sqrt(denominator))
+
+
+HYPERPARAMETERS = {
+    name: np.float32(value)
+    for name, value in {
+        "lr": 0.1,
+        "rho": 0.9,
+        "epsilon": 1e-3,
+        "momentum": 0.5,
+        "l1": 0.01,
+        "l2": 0.02,
+    }.items()
+}
+
+
+def updates_exactly(kernel, attribute):
+    """Whether a step by an operation comes to what its rule comes to in NumPy."""
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_training_ops
+
+    operation = getattr(gen_training_ops, attribute)
+    parameters = list(inspect.signature(operation).parameters)
+    names = parameters[: parameters.index("lr")]
+    sparse, resource = ("indices" in parameters), attribute.lower().startswith("resource")
+    # Means of squares are no less than squares of means.
+    state = [numbers(64, 33, seed=i, high=0.3) for i in range(len(names))]
+    if "mg" in names:
+        state[names.index("ms")] += np.float32(0.2)
+    grad = numbers(64, 33, seed=9, low=-0.5, high=0.5)
+    h = {name: value for name, value in HYPERPARAMETERS.items() if name in parameters}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        variables = [tf.compat.v1.Variable(value, use_resource=resource) for value in state]
+        given = {
+            name: variable.handle if resource else variable._ref()
+            for name, variable in zip(names, variables, strict=True)
+        }
+        rows = {"indices": tf.range(3, 60)} if sparse else {}
+        slice_ = grad[3:60] if sparse else grad
+        step = operation(**given, **h, **rows, grad=slice_)
+        session.run(tf.compat.v1.global_variables_initializer())
+        session.run(step)
+        found = session.run(variables[0])
+    expected = expected_updates(kernel, [*state, grad], h)
+    if sparse:
+        expected = np.concatenate([state[0][:3], expected[3:60], state[0][60:]])
+    return found.tobytes() == expected.tobytes()
+
+
+KERNELS = {
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
+    "proximal_adagrad": "ProximalAdagrad",
+    "rms_prop": "RMSProp",
+    "centered_rms_prop": "CenteredRMSProp",
+}
+UPDATES = {
+    attribute: kernel
+    for kernel, camel in KERNELS.items()
+    for form in ("", "resource_", "sparse_", "resource_sparse_")  # not all have rows
+    for attribute in (f"{form}apply_{kernel}", f"{form.title().replace('_', '')}Apply{camel}")
+}
+OTHERS = {
+    "gen_math_ops.sqrt": xla_divides_by_roots,
+    "gen_math_ops._pow": xla_makes_no_approximations_of_powers,
+    "gen_nn_ops.lrn": lambda: a_local_response_is_exact("lrn"),
+    "gen_nn_ops.LRN": lambda: a_local_response_is_exact("LRN"),
+}
+
+
+def holds(row):
+    file, _, operation = row.partition(": ")
+    module, _, attribute = operation.partition(".")
+    if file == "exact_updates":
+        return updates_exactly(UPDATES[attribute], attribute)
+    return OTHERS[operation]() if operation in OTHERS else is_exact(f"{module}:{attribute}")
+
+
+rows = (*exact.PATCHES, *exact_updates.PATCHES)
+print(json.dumps({row.name: holds(row.name) for row in rows}))
