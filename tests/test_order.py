@@ -8,6 +8,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import forks
 import numpy as np
 import pytest
 from fresh import error_of, run, run_json, run_together
@@ -367,3 +368,9 @@ unseeded = [int(x) for x in numbers.shuffle(30)]
 named = [int(x) for x in numbers.shuffle(30, seed=bits.derive_seed(0, "#data"))]
 print(json.dumps([unseeded, named]))
 """
+
+
+def test_nothing_is_left_of_data_after_training():
+    """Threads and data waited for the garbage collector, or for the end of the process."""
+    counts = forks.run_json("threads.py", "repro_keras")
+    assert counts == counts[:1] * 10

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src import tree
 from keras.src.trainers.data_adapters import array_slicing, data_adapter_utils
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
 from repro_keras._src import backends, loading, order, seeding
 from repro_keras._src.errors import ReproWarning
@@ -45,6 +46,7 @@ class Passes:
         self.kept = kept
         self.iterator = None
         self.owner: Callable = lambda: None  # Keras's epoch iterator
+        self.prepare: Callable[[], None] = lambda: None  # called as a pass begins
         self._continued = (-1, 0)
         self._items: Generator | None = None
 
@@ -62,6 +64,7 @@ class Passes:
     def begin(self, dataset):
         """Begins a pass over a data set, and returns its iterator."""
         self.number += 1
+        self.prepare()
         if self.begun is None:
             self.log.append(self.mark)
             self.begun = iter(dataset)
@@ -78,6 +81,16 @@ class Passes:
         """Ends the workers of a pass that was not finished."""
         if self._items is not None:
             self._items.close()
+
+    def end(self) -> None:
+        """There are no more passes: what they held on to, threads and data, is free at once.
+
+        Otherwise it would wait for the garbage collector. TensorFlow can take a minute to end the
+        threads of an iterator that has not been used for long.
+        """
+        self.close()
+        self.iterator = self.begun = self._items = None
+        self.prepare = lambda: None
 
 
 class _Pass:
@@ -122,7 +135,7 @@ def _count_fits(original):
     def fit(self, *args, **kwargs):
         _current.fit = _next_fit(self)
         try:
-            with _ending_workers():
+            with _ending_passes():
                 return original(self, *args, **kwargs)
         finally:
             _current.fit = None
@@ -155,24 +168,24 @@ def passes_being_made() -> Passes | None:
     return _passes.get(_current.iterator)
 
 
-def _end_workers(original):
+def _end_passes(original):
     @functools.wraps(original)
     def evaluate_or_predict(*args, **kwargs):
-        with _ending_workers():
+        with _ending_passes():
             return original(*args, **kwargs)
 
     return evaluate_or_predict
 
 
 @contextlib.contextmanager
-def _ending_workers():
-    """Ends, after it, the workers of data that was made inside and not used up."""
+def _ending_passes():
+    """Ends, after it, the passes over data that were made inside."""
     _current.passes.append([])
     try:
         yield
     finally:
         for passes in _current.passes.pop():
-            passes.close()
+            passes.end()
 
 
 def _next_fit(model) -> order.Fit:
@@ -256,14 +269,18 @@ def _order_arrays(original):
         arrays = array_slicing.convert_to_sliceable(self._inputs, target_backend="tensorflow")
         arrays = tree.lists_to_tuples(arrays)
 
-        def one_pass():
+        # A variable and no Python function: an iterator that is dropped waits, without letting
+        # Python go on, for the threads that read ahead, and one in a function waits for Python.
+        indices = ResourceVariable(np.zeros(0, "int64"), shape=[None], trainable=False)
+
+        def prepare():
             if self._shuffle:
-                indices = passes.fit.permutation(passes.number, size, inside)
+                found = passes.fit.permutation(passes.number, size, inside)
             else:
-                indices = np.arange(size)
-            indices = indices[passes.start * batch_size :]
-            if len(indices):
-                yield indices
+                found = np.arange(size)
+            indices.assign(found[passes.start * batch_size :])
+
+        passes.prepare = prepare
 
         def batch_at(indices, arrays):
             def gather(x):
@@ -273,12 +290,11 @@ def _order_arrays(original):
 
             return tree.traverse(gather, arrays)
 
-        indices = tf.data.Dataset.from_generator(
-            one_pass, output_signature=tf.TensorSpec([None], tf.int64)
-        )
-        indices = indices.rebatch(batch_size, drop_remainder=size % batch_size == 0)
+        batches = tf.data.Dataset.from_tensors(0).map(lambda _: indices.read_value())
+        batches = batches.filter(lambda found: tf.size(found) > 0)
+        batches = batches.rebatch(batch_size, drop_remainder=size % batch_size == 0)
         # Zipped and not captured: in the graph of `map`, arrays would be constants.
-        dataset = tf.data.Dataset.zip(indices, tf.data.Dataset.from_tensors(arrays).repeat())
+        dataset = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensors(arrays).repeat())
         dataset = dataset.map(batch_at, num_parallel_calls=tf.data.AUTOTUNE)
         return dataset.with_options(_as_keras_does()).prefetch(tf.data.AUTOTUNE)
 
@@ -429,13 +445,13 @@ PATCHES = (
             "return_dict",
             "kwargs",
         ),
-        make=_end_workers,
+        make=_end_passes,
         why="workers of a PyDataset that was not used up would stay",
     ),
     Patch(
         target="keras.src.backend.tensorflow.trainer:TensorFlowTrainer.predict",
         parameters=("self", "x", "batch_size", "verbose", "steps", "callbacks"),
-        make=_end_workers,
+        make=_end_passes,
         why="the same",
     ),
     Patch(
