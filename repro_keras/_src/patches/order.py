@@ -269,8 +269,8 @@ def _order_arrays(original):
         arrays = array_slicing.convert_to_sliceable(self._inputs, target_backend="tensorflow")
         arrays = tree.lists_to_tuples(arrays)
 
-        # A variable and no Python function: an iterator that is dropped waits, without letting
-        # Python go on, for the threads that read ahead, and one in a function waits for Python.
+        # A variable and no function of Python's: the thread that reads ahead needs no lock for it,
+        # and the data set does not hold on to `passes`, and so to its own iterator.
         indices = ResourceVariable(np.zeros(0, "int64"), shape=[None], trainable=False)
 
         def prepare():
@@ -291,7 +291,6 @@ def _order_arrays(original):
             return tree.traverse(gather, arrays)
 
         batches = tf.data.Dataset.from_tensors(0).map(lambda _: indices.read_value())
-        batches = batches.filter(lambda found: tf.size(found) > 0)
         batches = batches.rebatch(batch_size, drop_remainder=size % batch_size == 0)
         # Zipped and not captured: in the graph of `map`, arrays would be constants.
         dataset = tf.data.Dataset.zip(batches, tf.data.Dataset.from_tensors(arrays).repeat())
