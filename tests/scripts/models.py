@@ -166,7 +166,10 @@ def vae():
 
 
 class GAN(keras.Model):
-    """Both nets in one step."""
+    """Both nets in one step.
+
+    There is no tanh after a Dense layer here: the emulator crashes on the two fused.
+    """
 
     def __init__(self):
         super().__init__()
@@ -174,7 +177,7 @@ class GAN(keras.Model):
             [
                 L.Dense(12, activation="leaky_relu"),
                 L.BatchNormalization(),
-                L.Dense(10, activation="tanh"),
+                L.Dense(10, activation="softsign"),
             ]
         )
         self.discriminator = keras.Sequential(
@@ -199,7 +202,7 @@ def gan():
 def autoencoder():
     layers = [
         layer
-        for units, activation in ((8, "selu"), (3, "tanh"), (8, "silu"))
+        for units, activation in ((8, "selu"), (3, "softsign"), (8, "silu"))
         for layer in (L.Dense(units, activation), L.UnitNormalization())
     ]
     return keras.Sequential([L.GaussianNoise(0.1), *layers, L.Dense(10)]), ROWS, ROWS, "mse"
