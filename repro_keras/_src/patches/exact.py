@@ -65,7 +65,7 @@ def _sqrt_for_xla(original):
 
     @functools.wraps(original)
     def sqrt(x, name=None):
-        return (exact if _for_xla() else original)(x=x, name=name)
+        return (exact if for_xla() else original)(x=x, name=name)
 
     return sqrt
 
@@ -73,7 +73,7 @@ def _sqrt_for_xla(original):
 def _pow_for_xla(original):
     @functools.wraps(original)
     def _pow(x, y, name=None):
-        if not _for_xla():
+        if not for_xla():
             return original(x=x, y=y, name=name)
         x = ops.convert_to_tensor(x)
         wide = _WIDE.get(x.dtype, x.dtype)
@@ -83,7 +83,7 @@ def _pow_for_xla(original):
     return _pow
 
 
-def _for_xla() -> bool:
+def for_xla() -> bool:
     """Whether a graph is traced for `jit_compile`."""
     if context.executing_eagerly():
         return False

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src import backend
 
+from repro_keras._src.patches import exact
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
 
@@ -201,15 +202,16 @@ def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
 
 
 def _elements(variable):
-    """A few elements of a weight, from all over it: in a graph, by one operation."""
-    if not variable.shape.rank or not variable.shape.is_fully_defined():
-        return tf.reshape(variable.read_value(), [-1])[:_ELEMENTS]
-    shape = variable.shape.as_list()
-    numbers = _elements_now(np.arange(np.prod(shape, dtype="int64")))
-    places = np.stack(np.unravel_index(numbers, shape), axis=-1)
-    return tf.raw_ops.ResourceGatherNd(
-        resource=variable.handle, indices=tf.constant(places), dtype=variable.dtype
-    )
+    """A few elements of a weight, from all over it: by one operation, where XLA knows it."""
+    shape = variable.shape
+    if shape.rank and shape.is_fully_defined() and not exact.for_xla():
+        numbers = _elements_now(np.arange(shape.num_elements()))
+        places = np.stack(np.unravel_index(numbers, shape.as_list()), axis=-1)
+        return tf.raw_ops.ResourceGatherNd(
+            resource=variable.handle, indices=tf.constant(places), dtype=variable.dtype
+        )
+    stride = max(1, (shape.num_elements() or 1) // _ELEMENTS)
+    return tf.reshape(variable.read_value(), [-1])[::stride][:_ELEMENTS]
 
 
 def _elements_now(value: np.ndarray) -> np.ndarray:
@@ -234,20 +236,20 @@ def _read(x) -> np.ndarray:
 def _graph_row(buffer: "_Buffer", losses: list, rate, sampled: list, number: int) -> None:
     """Adds the writing of a row to the graph; with few operations, for each takes its time."""
 
-    def exact(x):
+    def wide(x):
         return x if x.dtype == tf.float64 else tf.cast(x, tf.float64)
 
-    loss = [exact(t if t.shape.rank == 0 else tf.reduce_sum(exact(t))) for t in losses]
+    loss = [wide(t if t.shape.rank == 0 else tf.reduce_sum(wide(t))) for t in losses]
     total = loss[0] if len(loss) == 1 else tf.add_n(loss) if loss else 0.0
     count = buffer.count.read_value()
     # The number of the optimizer comes with whether there is a loss.
     meta = 2.0 * number + bool(loss)
-    row = [tf.stack([count, total, exact(tf.convert_to_tensor(_variable(rate))), meta])]
+    row = [tf.stack([count, total, wide(tf.convert_to_tensor(_variable(rate))), meta])]
     by_dtype: dict[tf.DType, list] = {}
     for variable in sampled:
         by_dtype.setdefault(variable.dtype, []).append(_elements(variable))
     for parts in by_dtype.values():
-        row.append(exact(tf.concat(parts, 0)))
+        row.append(wide(tf.concat(parts, 0)))
     missing = _COLUMNS - sum(part.shape[0] for part in row)
     if missing:
         row.append(tf.zeros([missing], tf.float64))
