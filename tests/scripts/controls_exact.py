@@ -98,15 +98,12 @@ def expected_updates(kernel, state, h):
 
 
 HYPERPARAMETERS = {
-    name: np.float32(value)
-    for name, value in {
-        "lr": 0.1,
-        "rho": 0.9,
-        "epsilon": 1e-3,
-        "momentum": 0.5,
-        "l1": 0.01,
-        "l2": 0.02,
-    }.items()
+    "lr": np.float32(0.1),
+    "rho": np.float32(0.9),
+    "epsilon": np.float32(1e-3),
+    "momentum": np.float32(0.5),
+    "l1": np.float32(0.01),
+    "l2": np.float32(0.02),
 }
 
 
