@@ -23,14 +23,22 @@ import tempfile
 import time
 from pathlib import Path
 
-KINDS = ("convnet", "mlp", "mlp, steps_per_execution=10", "GradientTape", "train_on_batch")
+KINDS = (
+    "convnet",
+    "mlp",
+    "mlp, steps_per_execution=10",
+    "wide: 17 million weights",
+    "GradientTape",
+    "train_on_batch",
+)
 
 
 def data_of(kind: str):
     import numpy as np
 
     rng = np.random.default_rng(0)
-    shape = (4096, 28, 28, 1) if kind == "convnet" else (16384, 64)
+    count = 640 if "wide" in kind else 16384
+    shape = (4096, 28, 28, 1) if kind == "convnet" else (count, 64)
     return rng.random(shape, "float32"), rng.integers(0, 10, shape[0])
 
 
@@ -44,7 +52,8 @@ def trainer(kind: str, x, y):
         parts += [layers.Conv2D(32, 3, activation="relu"), layers.Flatten(), layers.Dense(10)]
         batch = 64
     else:
-        parts = [layers.Dense(128, "relu"), layers.Dense(128, "relu"), layers.Dense(10)]
+        width = 4096 if "wide" in kind else 128
+        parts = [layers.Dense(width, "relu"), layers.Dense(width, "relu"), layers.Dense(10)]
         batch = 32
     model = keras.Sequential([keras.Input(x.shape[1:]), *parts])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

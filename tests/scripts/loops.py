@@ -3,7 +3,8 @@
     python loops.py KIND
 
 `losses` are the true losses of the steps, as hexadecimal floats, where the kind of training shows
-them; `weights` is the digest of what came out.
+them; `weights` is the digest of what came out; `copied` are the weights of which each reading makes
+a copy from then on, as TensorFlow does it after some operations.
 """
 
 import json
@@ -169,5 +170,16 @@ elif kind == "waits":
     time.sleep(60)
 else:
     raise SystemExit(f"no such kind: {kind}")
+
+
+def is_copied(variable):
+    first, second = (
+        np.asarray(tf.raw_ops.ReadVariableOp(resource=variable.value.handle, dtype=variable.dtype))
+        for _ in range(2)
+    )
+    return not np.shares_memory(first, second)
+
+
+copied = [v.path for v in model.variables if is_copied(v)]
 weights = repro.digest([v.numpy() for v in model.variables]) if model.variables else None
-print(json.dumps({"losses": [loss.hex() for loss in losses], "weights": weights}))
+print(json.dumps({"losses": [loss.hex() for loss in losses], "weights": weights, "copied": copied}))

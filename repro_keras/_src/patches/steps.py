@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 from keras.src import backend
 
-from repro_keras._src.patches import exact
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
 
@@ -190,7 +189,7 @@ def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
         if _buffer is not None:
             _buffer.drain()  # the order of steps
         elements = np.zeros(_WEIGHTS * _ELEMENTS)
-        parts = [_elements_now(_read(v)).astype("float64") for v in sampled]
+        parts = [_elements_now(_read(v).reshape(-1)).astype("float64") for v in sampled]
         if parts:
             together = np.concatenate(parts)
             elements[: len(together)] = together
@@ -202,22 +201,23 @@ def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
 
 
 def _elements(variable):
-    """A few elements of a weight, from all over it: by one operation, where XLA knows it."""
+    """A few elements of a weight, from all over it, in as few operations as can be.
+
+    Not by `ResourceGatherNd`, which would be one less: after it, each reading of the weight by
+    anyone makes a copy of it.
+    """
     shape = variable.shape
-    if shape.rank and shape.is_fully_defined() and not exact.for_xla():
-        numbers = _elements_now(np.arange(shape.num_elements()))
-        places = np.stack(np.unravel_index(numbers, shape.as_list()), axis=-1)
-        return tf.raw_ops.ResourceGatherNd(
-            resource=variable.handle, indices=tf.constant(places), dtype=variable.dtype
-        )
-    stride = max(1, (shape.num_elements() or 1) // _ELEMENTS)
-    return tf.reshape(variable.read_value(), [-1])[::stride][:_ELEMENTS]
+    value = variable.read_value()
+    if not shape.rank or not shape.is_fully_defined():
+        stride = max(1, (shape.num_elements() or 1) // _ELEMENTS)
+        return tf.reshape(value, [-1])[::stride][:_ELEMENTS]
+    places = _elements_now(range(shape.num_elements()))
+    return tf.gather_nd(value, np.stack(np.unravel_index(places, shape.as_list()), axis=-1))
 
 
-def _elements_now(value: np.ndarray) -> np.ndarray:
-    """The same of an array."""
-    flat = value.reshape(-1)
-    return flat[:: max(1, flat.size // _ELEMENTS)][:_ELEMENTS]
+def _elements_now(flat):
+    """The same of a flat array, or of anything that can be cut like one."""
+    return flat[:: max(1, len(flat) // _ELEMENTS)][:_ELEMENTS]
 
 
 def _fingerprints(elements: np.ndarray) -> list[int]:
