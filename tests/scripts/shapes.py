@@ -19,7 +19,7 @@ os.environ.setdefault("REPRO_KERAS_GUARANTEE", "portable")
 warnings.simplefilter("ignore")
 import repro_keras as keras  # noqa: E402
 
-keras.ops  # Keras is loaded, and the exact operations with it
+assert keras.ops  # loads Keras, and makes its operations exact
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
@@ -30,7 +30,7 @@ def numbers(shape, seed):
     """Numbers of both signs that use their whole mantissa; the same on every CPU, and cheap."""
     count = int(np.prod(shape))
     bits = np.random.RandomState(seed).bytes(4 * count)
-    return (np.frombuffer(bits, "int32") / np.float32(2**31)).reshape(shape)
+    return (np.frombuffer(bits, "int32").astype("float32") / 2**31).reshape(shape)
 
 
 def digest(*tensors):
@@ -68,9 +68,13 @@ def products(dtype="float32", largest=65536):
     for m, n in ((512, 1000), (1000, 1), (1, 4096), (2048, 33)):
         found[f"{m}x129x{n}"] = row(tf.matmul, (m, 129), (129, n), dtype=dtype)
     for batch in (1, 5, 64):
-        found[f"{batch} of 31x127x29"] = row(tf.matmul, (batch, 31, 127), (batch, 127, 29), dtype=dtype)
+        found[f"{batch} of 31x127x29"] = row(
+            tf.matmul, (batch, 31, 127), (batch, 127, 29), dtype=dtype
+        )
     found["a' b'"] = row(
-        lambda a, b: tf.matmul(a, b, transpose_a=True, transpose_b=True), (300, 70), (50, 300),
+        lambda a, b: tf.matmul(a, b, transpose_a=True, transpose_b=True),
+        (300, 70),
+        (50, 300),
         dtype=dtype,
     )
     return found
@@ -90,7 +94,7 @@ def dense_layers():
 
 
 def convolution(strides=1, dilations=1, padding="SAME"):
-    return lambda x, w: nn.conv2d(x, w, strides, padding, dilations=dilations)
+    return lambda x, w: nn.convolution(x, w, strides, padding, dilations=dilations)
 
 
 def conv_layer(strides=1):
@@ -130,8 +134,17 @@ def depthwise(strides=1, dilations=(1, 1)):
 def mobilenet():
     found = {"first": row(convolution(2), (1, 224, 224, 3), (3, 3, 3, 32))}
     side, width = 112, 32
-    for out, stride in ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1),
-                        (1024, 2), (1024, 1)):
+    for out, stride in (
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+        (1024, 2),
+        (1024, 1),
+    ):
         found[f"depthwise {side}² {width} /{stride}"] = row(
             depthwise(stride), (1, side, side, width), (3, 3, width, 1)
         )
@@ -191,7 +204,9 @@ def convolutions(dtype="float32"):
         "depthwise dilated": (depthwise(dilations=(2, 2)), (2, 19, 23, 13), (3, 3, 13, 1)),
         "1-D": (lambda x, w: nn.conv1d(x, w, 1, "SAME"), (4, 301, 40), (5, 40, 64)),
         "1-D causal, dilated": (
-            lambda x, w: nn.conv1d(tf.pad(x, ((0, 0), (8, 0), (0, 0))), w, 1, "VALID", dilations=4),
+            lambda x, w: nn.convolution(
+                tf.pad(x, ((0, 0), (8, 0), (0, 0))), w, 1, "VALID", dilations=4
+            ),
             (4, 301, 16),
             (3, 16, 16),
         ),
@@ -264,7 +279,7 @@ def sums():
         "variance": tf.math.reduce_variance,
         "prod": lambda x, axis: tf.reduce_prod(1 + x / 1024, axis),
         "logsumexp": tf.reduce_logsumexp,
-        "norm": tf.norm,
+        "norm": lambda x, axis: tf.sqrt(tf.reduce_sum(x * x, axis)),
     }
     shapes = {
         "all": ((1_000_003,), None),
@@ -300,9 +315,7 @@ def sums():
         "embeddings, often the same": row(
             lambda table: tf.gather(table, _indices((32, 401), 13)), (13, 64)
         ),
-        "scatter_nd": row(
-            lambda x: tf.scatter_nd(segments[:, None], x, (61, 19)), (5003, 19)
-        ),
+        "scatter_nd": row(lambda x: tf.scatter_nd(segments[:, None], x, (61, 19)), (5003, 19)),
         "sparse product": row(
             lambda x: tf.sparse.sparse_dense_matmul(
                 tf.sparse.from_dense(np.maximum(numbers((67, 501), 1), 0)), x
@@ -347,8 +360,8 @@ def linear_algebra():
             "eigh": lambda x: tf.linalg.eigh(positive(x)),
             "svd": lambda x: tf.linalg.svd(x, compute_uv=False),
             "svd, vectors": lambda x: tf.stop_gradient(tf.linalg.svd(x)[1]),
-            "lu": lambda x: tf.linalg.lu(positive(x))[0],
-            "expm": lambda x: tf.linalg.expm(x / n),
+            "lu": lambda x: tf.stop_gradient(tf.linalg.lu(positive(x))[0]),
+            "expm": lambda x: tf.linalg.expm(x / x.shape[0]),
             "eig": lambda x: tf.stop_gradient(tf.math.real(tf.linalg.eigvals(x))),
         }
         for name, function in functions.items():
