@@ -236,14 +236,20 @@ def cut(trail: list[Segment], steps: int, in_epoch: bool) -> tuple[list[Segment]
 
 
 def _chain(before: str, segment: Segment) -> str:
-    content = msgspec.to_builtins(msgspec.structs.replace(segment, chain=""))
-    return hashlib.sha256(bits.canonical_json([before, content])).hexdigest()
+    return _digest([before, msgspec.structs.replace(segment, chain="")])
 
 
 def _seal(statement: Statement) -> str:
     open_ = msgspec.structs.replace(statement.predicate, seal="")
-    content = msgspec.to_builtins(msgspec.structs.replace(statement, predicate=open_))
-    return hashlib.sha256(bits.canonical_json(content)).hexdigest()
+    return _digest(msgspec.structs.replace(statement, predicate=open_))
+
+
+def _digest(value: Any) -> str:
+    """The SHA-256 of a value's canonical JSON."""
+    text = msgspec.json.encode(value, order="sorted")
+    if not text.isascii() or b"\\" in text:  # else they are equal, and this is 20 times as fast
+        text = bits.canonical_json(msgspec.to_builtins(value))
+    return hashlib.sha256(text).hexdigest()
 
 
 def write(path: Path, statement: Statement) -> Statement:
