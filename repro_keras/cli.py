@@ -17,14 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from repro_keras._src import digest_lists, project, record, verify
+from repro_keras._src import causes, compare, digest_lists, project, record, tables, verify
 from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
+from repro_keras._src.tables import console as _console
+from repro_keras._src.tables import table as _table
 from repro_keras._src.version import __version__
 
 quiet.over()
@@ -205,11 +204,11 @@ def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json:
         finished = verify.again(path, statement, home)
         terminal.clear()
         checks.after(statement, finished)
-    verdict = verify.compare(statement, finished.statement)
+    verdict = compare.compare(statement, finished.statement, alone=True)
     _show_verdict(path, statement, finished, verdict, reasons, as_json)
     if verdict.same and not keep:
         store.remove(finished.folder / store.COPY)
-    sys.exit({True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same])
+    sys.exit(_code_of(verdict))
 
 
 @contextlib.contextmanager
@@ -227,7 +226,7 @@ def _told_as_json(as_json: bool) -> Iterator[None]:
 def _ask(
     path: Path, statement: record.Statement, home: project.Project, where: str = "a copy of "
 ) -> None:
-    command = verify.command_of(statement)
+    command = compare.command_of(statement)
     click.echo(f"This runs `{command}` in {where}{home.root}, as {path} says.", err=True)
     if not sys.stdin.isatty():
         raise RunError(
@@ -239,44 +238,78 @@ def _ask(
 
 
 def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) -> None:
-    word = {True: "the same", False: "different", None: "could not tell"}[verdict.same]
-    difference = verdict.difference
+    likely = causes.likely(statement, finished.statement, verdict)
     if as_json:
-        found = {
-            "verdict": word,
-            "record": str(path),
-            "run": finished.folder.name,
-            "reasons": reasons,
-            "rows": [dataclasses.asdict(row) for row in verdict.rows],
-            "first_difference": None if difference is None else dataclasses.asdict(difference),
-        }
-        click.echo(json.dumps(found, indent=2))
+        found = tables.as_json(verdict, "recorded", "now", likely)
+        about = {"record": str(path), "run": finished.folder.name, "reasons": reasons}
+        click.echo(json.dumps({**found, **about}, indent=2))
         return
-    table = _table(f"{verify.command_of(statement)}", "", "recorded", "now", "same")
-    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
-    for row in verdict.rows:
-        table.add_row(row.what, escape(row.recorded), escape(row.now), marks[row.same])
-    console = _console()
-    console.print(table)
+    tables.show_rows(verdict, compare.command_of(statement), "recorded", "now")
     for reason in reasons:
-        console.print(f"Not covered by the guarantee: {reason}", soft_wrap=True, markup=False)
-    if difference is not None:
-        console.print(f"First difference. {difference}", soft_wrap=True, markup=False)
+        tables.say(f"Not covered by the guarantee: {reason}")
+    tables.show_reasons(verdict, "{where}: {what} was {recorded} and is {now}", likely)
     if verdict.same is not True:
         run = finished.statement.predicate
         recorded = statement.predicate.status
         if run.status == "failed" and recorded != "failed":
             tail = (finished.folder / launch.OUTPUT).read_text(errors="replace")[-2000:]
-            console.print(f"It failed this time:\n{tail}", soft_wrap=True, markup=False)
+            tables.say(f"It failed this time:\n{tail}")
         if recorded in ("killed", "interrupted"):
-            console.print(f"The recorded run was {recorded}: its end is not known.", markup=False)
-        place = os.path.relpath(finished.folder)
-        console.print(f"What it wrote this time is in {place}", soft_wrap=True, markup=False)
-    console.print(
-        {True: "[green]The same[/]", False: "[red]Different[/]"}.get(
-            verdict.same, "[yellow]Could not tell[/]"
-        )
-    )
+            tables.say(f"The recorded run was {recorded}: its end is not known.")
+        tables.say(f"What it wrote this time is in {os.path.relpath(finished.folder)}")
+    tables.show_word(verdict)
+
+
+@main.command("diff")
+@click.argument("first", metavar="[A]", required=False, shell_complete=_complete_run)
+@click.argument("second", metavar="[B]", required=False, shell_complete=_complete_run)
+@_AS_JSON
+def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
+    """Compare two recorded runs, and say where they differ first and why; nothing is run.
+
+    A and B are runs' ids (the beginning or the last digits), folders of runs, or files of records.
+    Without B, A is compared with the latest other run; without both, the latest two are compared.
+    Exit code 0: the same; 1: different, as runs of different scripts are; 2: it could not be told,
+    as one was killed or interrupted, or a record cannot be read.
+    """
+    with _told_as_json(as_json):
+        home = _here()
+        if first is None:
+            other = store.latest(home)
+            path = store.latest(home, besides=other)
+        else:
+            path = store.find(home, first)
+            other = store.find(home, second) if second else store.latest(home, besides=path)
+        one, two = record.read(path), record.read(other)
+    verdict = compare.compare(one, two)
+    likely = causes.likely(one, two, verdict)
+    lines = causes.code_lines(path, one, other, two) if verdict.different else []
+    both = {"A": (path, one.predicate), "B": (other, two.predicate)}
+    reasons = [
+        f"{letter} was {'cut off' if run.cut_off else run.status}: it is compared as far as it came"
+        for letter, (_, run) in both.items()
+        if not run.ended
+    ]
+    if as_json:
+        found = tables.as_json(verdict, "a", "b", likely)
+        about = {"a": str(path), "b": str(other), "reasons": reasons, "git_diff": lines}
+        click.echo(json.dumps({**found, **about}, indent=2))
+        sys.exit(_code_of(verdict))
+    for letter, statement in (("A", one), ("B", two)):
+        place = both[letter][0]
+        name = os.path.relpath(place) if store.owner(place) is None else place.parent.name
+        tables.say(f"{letter}: {name}, {compare.command_of(statement)}")
+    tables.show_rows(verdict, None, "A", "B")
+    tables.show_reasons(verdict, "{where}, {what}: {recorded} in A and {now} in B", likely)
+    tables.show_lines("What `git diff HEAD` said in A only (-) and in B only (+):", lines)
+    for reason in reasons:
+        tables.say(f"{reason}.")
+    tables.show_word(verdict)
+    sys.exit(_code_of(verdict))
+
+
+def _code_of(verdict: compare.Verdict) -> int:
+    return {True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same]
 
 
 @main.command("resume")
@@ -337,7 +370,7 @@ def _summary(run: store.Listed) -> dict:
         result["status"] = predicate.status
         result["steps"] = sum(len(segment.steps.loss) for segment in predicate.trail)
         result["loss"] = float.fromhex(losses[-1]) if losses else None
-        result["command"] = verify.command_of(run.statement)
+        result["command"] = compare.command_of(run.statement)
     elif run.path.exists():
         result["status"] = "unreadable"
     if result["verifies"]:
@@ -368,7 +401,7 @@ def show_command(run: str | None, as_json: bool) -> None:
     code = predicate.code
     git = "" if code.git is None else f"{code.git.commit[:12]}{', changed' * bool(code.git.diff)}"
     facts = {
-        "what": verify.command_of(statement),
+        "what": compare.command_of(statement),
         "when": about.get("started", ""),
         "outcome": predicate.status + (f" ({predicate.error})" if predicate.error else ""),
         "code": ", ".join(file.path for file in code.files),
@@ -405,8 +438,7 @@ def show_command(run: str | None, as_json: bool) -> None:
 
 
 def _named(data: record.Data) -> str:
-    digest = data.digest[:12] if data.digest else data.type
-    return f"{data.argument} of {data.call}: {digest}"
+    return f"{record.name_of_data(data)}: {data.digest[:12] if data.digest else data.type}"
 
 
 @main.command("gc")
@@ -451,19 +483,6 @@ def completion_command(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(main, {}, "repro-keras", "_REPRO_KERAS_COMPLETE").source())
-
-
-def _table(title: str | None, *columns: str) -> Table:
-    """A table, without its frame where no person looks."""
-    shape = box.HEAVY_HEAD if sys.stdout.isatty() else None
-    table = Table(title=title, title_justify="left", box=shape)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("run", "same"))
-    return table
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 @main.command("doctor")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from fresh import ROOT, error_of
 
-from repro_keras._src import project, record, verify
+from repro_keras._src import compare, project, record
 from repro_keras._src.errors import RecordError, RunError, SaveError
 from repro_keras._src.runs import checks, journal, launch, store
 
@@ -229,7 +229,7 @@ def test_rows_keep_every_bit():
 
 
 def verdict(other, **facts):
-    return verify.compare(statement(TRAIL, **facts), other)
+    return compare.compare(statement(TRAIL, **facts), other)
 
 
 def test_equal_records_are_the_same():
@@ -287,11 +287,11 @@ def test_what_came_out_is_compared():
 
 def test_an_interrupted_run_is_compared_as_far_as_it_came():
     cut = [TRAIL[0], record.Segment(steps=steps([0.125]), fit=0, model=0, complete=False)]
-    found = verify.compare(statement(cut, status="killed"), statement(TRAIL))
+    found = compare.compare(statement(cut, status="killed"), statement(TRAIL))
     assert found.same is None  # its end is not known
     assert found.difference is None
     cut[1] = record.Segment(steps=steps([0.2]), fit=0, model=0, complete=False)
-    found = verify.compare(statement(cut, status="killed"), statement(TRAIL))
+    found = compare.compare(statement(cut, status="killed"), statement(TRAIL))
     assert found.same is False
     assert "step 1 (step 3 of the run)" in found.difference.where
 
@@ -309,20 +309,20 @@ def test_of_a_killed_run_only_what_is_on_the_record_is_compared():
     }
     whole = statement(TRAIL, **more)
     cut = statement(TRAIL[:1], status="killed")
-    found = verify.compare(cut, whole)
+    found = compare.compare(cut, whole)
     assert found.same is None
     assert found.difference is None
     decided = {row.what: row.same for row in found.rows if row.judged}
     assert decided.pop("outcome") is None
     assert set(decided.values()) == {True}
     cut.predicate.data.append(msgspec.structs.replace(more["data"][0], digest="d" * 64))
-    assert verify.compare(cut, whole).same is False
+    assert compare.compare(cut, whole).same is False
     # Where both were cut off, what both have.
     longer = statement(TRAIL, status="killed")
     for one, other in ((cut, longer), (longer, statement(TRAIL[:1], status="killed"))):
-        assert verify.compare(one, other).same is None
+        assert compare.compare(one, other).same is None
     # A run that ended before the killed one had come as far is another one.
-    assert verify.compare(longer, statement(TRAIL[:1])).same is False
+    assert compare.compare(longer, statement(TRAIL[:1])).same is False
 
 
 @pytest.mark.parametrize(
@@ -344,8 +344,8 @@ def test_a_verification_that_was_cut_off_is_not_compared(facts, says, tmp_path):
 
 def test_a_crash_is_repeated_or_it_is_not():
     crash = statement(TRAIL, status="failed", error="ValueError", exit_code=1)
-    assert verify.compare(crash, crash).same is True
-    assert verify.compare(crash, statement(TRAIL)).same is False
+    assert compare.compare(crash, crash).same is True
+    assert compare.compare(crash, statement(TRAIL)).same is False
 
 
 # Arguments

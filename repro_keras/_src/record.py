@@ -6,6 +6,7 @@ its predicate what is needed to run again, and the trail of the steps. Reading o
 
 import hashlib
 import os
+import re
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
@@ -370,6 +371,12 @@ def name_of(segment: Segment, number: int) -> str:
     if segment.epoch is None:
         return f"fit {segment.fit + 1}"
     return f"fit {segment.fit + 1}, epoch {segment.epoch + 1}"
+
+
+def name_of_data(data: Data) -> str:
+    """What an argument of a call is called, for people: `x of fit 1` is of the first `fit`."""
+    call = re.sub(r"\d+", lambda number: str(int(number[0]) + 1), data.call, count=1)
+    return f"{data.argument} of {call}"
 
 
 def subjects(statement: Statement) -> dict[str, str]:

@@ -163,15 +163,10 @@ def find(project: Project, wanted: str | None) -> Path:
         return Path(wanted)
     if wanted is not None and (Path(wanted) / RECORD).is_file():
         return Path(wanted) / RECORD
+    if wanted is None:
+        return latest(project)
     runs = project.root / RUNS / "runs"
     names = sorted(folder.name for folder in runs.iterdir()) if runs.is_dir() else []
-    if wanted is None:
-        for name in reversed(names):
-            if (runs / name / RECORD).exists() and "verifies" not in about(runs / name):
-                return runs / name / RECORD
-        raise RunError(
-            f"There is no recorded run in {project.root}. Record one: `repro-keras run SCRIPT`"
-        )
     found = [n for n in names if wanted and (n.startswith(wanted) or n.endswith(wanted))]
     if len(found) == 1:
         return runs / found[0] / RECORD
@@ -180,6 +175,29 @@ def find(project: Project, wanted: str | None) -> Path:
     raise RunError(
         f"There is neither a file nor a run {wanted!r} in {project.root}. `repro-keras ls` lists "
         "the runs."
+    )
+
+
+def latest(project: Project, besides: Path | None = None) -> Path:
+    """The record of the latest run that is no verification.
+
+    Args:
+        project: where to look for runs.
+        besides: a record that is not meant.
+
+    Raises:
+        RunError: where there is none.
+    """
+    runs = project.root / RUNS / "runs"
+    for folder in sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []:
+        path = folder / RECORD
+        if not path.exists() or "verifies" in about(folder):
+            continue
+        if besides is None or not path.samefile(besides):
+            return path
+    other = "other " * (besides is not None)
+    raise RunError(
+        f"There is no {other}recorded run in {project.root}. Record one: `repro-keras run SCRIPT`"
     )
 
 

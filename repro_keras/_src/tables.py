@@ -1,0 +1,119 @@
+"""What the commands print: tables, and what a comparison of two records came to."""
+
+import dataclasses
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from repro_keras._src import causes
+from repro_keras._src.causes import Cause
+from repro_keras._src.compare import Verdict
+
+_MARKS = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
+_WORDS = {
+    True: "[green]The same[/]",
+    False: "[red]Different[/]",
+    None: "[yellow]Could not tell[/]",
+}
+_LINES = 20
+
+
+def table(title: str | None, *columns: str) -> Table:
+    """A table, without its frame where no person looks."""
+    shape = box.HEAVY_HEAD if sys.stdout.isatty() else None
+    result = Table(title=title, title_justify="left", box=shape)
+    for column in columns:
+        result.add_column(column, overflow="fold", no_wrap=column in ("run", "same"))
+    return result
+
+
+def console() -> Console:
+    """Where to print."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def say(text: str) -> None:
+    """Prints a line as it is: nothing in it is markup, and a terminal wraps it."""
+    console().print(text, soft_wrap=True, markup=False)
+
+
+def show_rows(verdict: Verdict, title: str | None, one: str, other: str) -> None:
+    """Prints all that was compared.
+
+    Args:
+        verdict: of the comparison.
+        title: the table's.
+        one: what the first record is called.
+        other: what the second is called.
+    """
+    found = table(title, "", one, other, "same")
+    for row in verdict.rows:
+        found.add_row(row.what, escape(row.recorded), escape(row.now), _MARKS[row.same])
+    console().print(found)
+
+
+def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
+    """Prints the first difference and what may be the cause.
+
+    Args:
+        verdict: of the comparison.
+        form: how to say what differs, with the names of `Difference`'s attributes in braces.
+        found: the causes.
+    """
+    difference = verdict.difference
+    if difference is not None:
+        say("First difference. " + form.format(**dataclasses.asdict(difference)))
+        if difference.layers and difference.kind not in ("initial weights", "layer"):
+            say(f"Layers that differ after that epoch: {', '.join(difference.layers)}")
+    elif verdict.different:
+        say(f"The trail is the same to its end. What differs: {', '.join(verdict.different)}")
+    elif verdict.given:
+        say(f"Nothing that came out differs. What does: {', '.join(verdict.given)}")
+    if not found:
+        return
+    say("Likely causes, the likeliest first:")
+    for number, cause in enumerate(found, 1):
+        but = f" ({cause.excluded})" if cause.excluded else ""
+        say(f"  {number}. {causes.NAMES[cause.what]}: {cause.evidence}{but}")
+
+
+def show_lines(title: str, lines: list[str]) -> None:
+    """Prints lines of code, and no more than a screen has; nothing where there are none."""
+    if lines:
+        say(title)
+    for line in lines[:_LINES]:
+        text = line.expandtabs()
+        say(f"  {text if text.isprintable() else repr(text)}")
+    if len(lines) > _LINES:
+        say(f"  … and {len(lines) - _LINES} more lines")
+
+
+def show_word(verdict: Verdict) -> None:
+    """Prints the verdict in a word."""
+    console().print(_WORDS[verdict.same])
+
+
+def as_json(verdict: Verdict, one: str, other: str, found: list[Cause]) -> dict:
+    """A verdict for programs.
+
+    Args:
+        verdict: of the comparison.
+        one: the key of what the first record says.
+        other: the key of what the second says.
+        found: the causes.
+    """
+
+    def named(item) -> dict:
+        keys = {"recorded": one, "now": other}
+        return {keys.get(key, key): value for key, value in dataclasses.asdict(item).items()}
+
+    difference = verdict.difference
+    return {
+        "verdict": {True: "the same", False: "different", None: "could not tell"}[verdict.same],
+        "rows": [named(row) for row in verdict.rows],
+        "first_difference": None if difference is None else named(difference),
+        "causes": [dataclasses.asdict(cause) for cause in found],
+    }

@@ -1,0 +1,227 @@
+"""Comparing the trails of two runs: how far they are the same, and where they differ first."""
+
+import dataclasses
+from typing import Literal
+
+from repro_keras._src import record, words
+from repro_keras._src.words import listed, short
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The first step that differs, or the first epoch or model where no step does.
+
+    Attributes:
+        where: its place, for people.
+        what: what differs there.
+        recorded: the first record's value.
+        now: the second's.
+        kind: what differs, for programs.
+        step: which step of the run it is, from 1, or the last one before it; 0 before the first.
+        fit: in which `fit` of the run, from 0; `None` outside of one.
+        layers: the layers that differ at the end of its epoch, in order.
+        small: whether both are numbers that rounding alone may make differ.
+    """
+
+    where: str
+    what: str
+    recorded: str
+    now: str
+    kind: Literal["initial weights", "step", "state", "metric", "layer", "trail"]
+    step: int
+    fit: int | None = None
+    layers: list[str] = dataclasses.field(default_factory=list)
+    small: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """How many steps or epochs there are in two trails, and how many are the same."""
+
+    recorded: int
+    now: int
+    same: int
+
+
+def count_steps(then: record.Run, here: record.Run) -> Count:
+    """Counts the steps."""
+    equal = _equal_segments(then, here)
+    same = _steps(then.trail[:equal])
+    for a, b in zip(then.trail[equal:], here.trail[equal:], strict=False):
+        same += sum(x == y for x, y in zip(_rows(a), _rows(b), strict=False))
+    return Count(_steps(then.trail), _steps(here.trail), same)
+
+
+def count_epochs(then: record.Run, here: record.Run) -> Count:
+    """Counts the epochs, or the parts that end with a save of a session."""
+
+    def count(trail: list[record.Segment]) -> int:
+        return sum(map(ends_with_digests, trail))
+
+    equal = _equal_segments(then, here)
+    same = count(then.trail[:equal])
+    for a, b in zip(then.trail[equal:], here.trail[equal:], strict=False):
+        same += ends_with_digests(a) and _without_chain(a) == _without_chain(b)
+    return Count(count(then.trail), count(here.trail), same)
+
+
+def ends_with_digests(segment: record.Segment) -> bool:
+    """Whether it is an epoch, or the steps before a save of a session."""
+    return segment.epoch is not None or bool(segment.layers)
+
+
+def _steps(trail: list[record.Segment]) -> int:
+    return sum(len(segment.steps.loss) for segment in trail)
+
+
+def _equal_segments(then: record.Run, here: record.Run) -> int:
+    """How many segments are equal from the beginning on: a chain tells of all before it."""
+    count = 0
+    for a, b in zip(then.trail, here.trail, strict=False):
+        if not a.chain or a.chain != b.chain:
+            break
+        count += 1
+    return count
+
+
+def _without_chain(a: record.Segment) -> tuple:
+    """What a segment tells, whatever came before it."""
+    return a.steps, a.metrics, a.layers, a.complete, _part(a)
+
+
+def _part(segment: record.Segment) -> tuple:
+    """Which part of training a segment is."""
+    return segment.fit, segment.model, segment.epoch
+
+
+def _rows(segment: record.Segment) -> list[tuple]:
+    steps = segment.steps
+    optimizers = steps.optimizer or [0] * len(steps.loss)
+    return list(zip(steps.loss, steps.learning_rate, steps.state, optimizers, strict=True))
+
+
+_COLUMNS = ("the loss", "the learning rate", "the weights after it (fingerprint)", "the optimizer")
+_LOSS, _STATE = _COLUMNS[0], _COLUMNS[2]
+
+
+def changed(one: dict, other: dict) -> list[str]:
+    """The keys whose values differ, in order."""
+    return [key for key in {**one, **other} if one.get(key) != other.get(key)]
+
+
+def first_difference(then: record.Run, here: record.Run) -> Difference | None:
+    """The first place where two runs differ, of the initial weights and the trail.
+
+    Returns:
+        The place; `None` where they do not differ, as far as both go.
+    """
+    return _in_models(then, here) or _in_trail(then, here)
+
+
+def _in_models(then: record.Run, here: record.Run) -> Difference | None:
+    for count, (a, b) in enumerate(zip(then.models, here.models, strict=False), 1):
+        layers = changed(a.initial, b.initial)
+        if layers:
+            return Difference(
+                where=f"Before the first step of model {count} ({a.name})",
+                what=f"the initial weights of {listed(layers)}",
+                recorded=short(a.initial.get(layers[0])),
+                now=short(b.initial.get(layers[0])),
+                kind="initial weights",
+                step=0,
+                layers=layers,
+            )
+    return None
+
+
+def _in_trail(then: record.Run, here: record.Run) -> Difference | None:
+    number = _equal_segments(then, here)
+    step = _steps(then.trail[:number])
+    for a, b in zip(then.trail[number:], here.trail[number:], strict=False):
+        found = _in_segment(a, b, _is_cut(then, number), _is_cut(here, number), number, step)
+        if found is not None:
+            layers = changed(a.layers, b.layers) if a.layers and b.layers else []
+            return dataclasses.replace(found, fit=a.fit, layers=layers)
+        step += len(a.steps.loss)
+        number += 1
+    longer, over = (then, here) if len(then.trail) > number else (here, then)
+    if len(longer.trail) == number or not over.ended:
+        return None
+    extra = longer.trail[number]
+    said = ("longer", "over before") if longer is then else ("over before", "longer")
+    return Difference(
+        record.name_of(extra, number), "the trail", *said, kind="trail", step=step, fit=extra.fit
+    )
+
+
+def _is_cut(run: record.Run, number: int) -> bool:
+    """Whether a segment may have gone on further than the record does."""
+    return not run.ended and number == len(run.trail) - 1
+
+
+def _in_segment(
+    a: record.Segment, b: record.Segment, cut: bool, cut_now: bool, number: int, before: int
+) -> Difference | None:
+    """The first difference of two segments, of which one may be cut off."""
+    name = record.name_of(a, number)
+    rows, others = _rows(a), _rows(b)
+    for step, (row, other) in enumerate(zip(rows, others, strict=False), 1):
+        if row != other:
+            return _in_step(f"{name}, step {step}", row, other, before + step)
+    count, count_now = len(rows), len(others)
+    if (count > count_now and not cut_now) or (count_now > count and not cut):
+        return Difference(
+            where=name,
+            what="the number of steps",
+            recorded=str(count),
+            now=str(count_now),
+            kind="trail",
+            step=before + min(count, count_now),
+        )
+    if (cut and not a.complete) or (cut_now and not b.complete):
+        return None
+    return _at_its_end(name, a, b, before + count)
+
+
+def _in_step(name: str, row: tuple, other: tuple, step: int) -> Difference:
+    what, x, y = next(c for c in zip(_COLUMNS, row, other, strict=True) if c[1] != c[2])
+    return Difference(
+        where=f"{name} (step {step} of the run)",
+        what=what,
+        recorded=words.number(x),
+        now=words.number(y),
+        kind="state" if what == _STATE else "step",
+        step=step,
+        small=what == _LOSS and _is_small(x, y),
+    )
+
+
+def _at_its_end(name: str, a: record.Segment, b: record.Segment, step: int) -> Difference | None:
+    for what, one, other in (("metric", a.metrics, b.metrics), ("layer", a.layers, b.layers)):
+        keys = changed(one, other)
+        if keys:
+            x, y = one.get(keys[0]), other.get(keys[0])
+            return Difference(
+                where=f"{name}, after its last step {step}",
+                what=f"the {what} {listed(keys)}",
+                recorded=words.number(x),
+                now=words.number(y),
+                kind="metric" if what == "metric" else "layer",
+                step=step,
+                small=what == "metric" and _is_small(x, y),
+            )
+    if _part(a) != _part(b):
+        one, other = (f"epoch {s.epoch} of model {s.model}, fit {s.fit}" for s in (a, b))
+        return Difference(name, "what was trained", one, other, kind="trail", step=step)
+    return None
+
+
+_ROUNDING = 1e-5
+"""How far apart, of their size, kernels that add up in another order put losses in float32."""
+
+
+def _is_small(x: str | None, y: str | None) -> bool:
+    if x is None or y is None:
+        return False
+    one, other = float.fromhex(x), float.fromhex(y)
+    return abs(one - other) <= _ROUNDING * max(abs(one), abs(other))
