@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from fresh import environment
+from test_cli import command
 from test_run import HELPER, SCRIPT, edit, records, shell
 
 from repro_keras._src import bits, causes, compare, project, record
@@ -520,6 +521,13 @@ def test_which_runs_are_meant(runs):
     assert "is the beginning of 3 runs" in diff("2026").output
     (path.parent / "record.json").unlink()
     assert "There is no other recorded run" in diff("bbbb").output
+
+
+def test_both_runs_are_completed_by_the_shell(runs):
+    for words, number in (("repro-keras diff ", 2), ("repro-keras diff aaaa 2026", 3)):
+        switches = {"_REPRO_KERAS_COMPLETE": "bash_complete", "COMP_WORDS": words}
+        found = command(**switches, COMP_CWORD=str(number)).stdout.splitlines()
+        assert [line.rpartition("-")[2] for line in found] == ["aaaa", "bbbb", "cccc"]
 
 
 def test_what_made_no_difference_is_said(runs):

@@ -193,6 +193,7 @@ def test_verify_names_what_was_broken(changed, file, old, new, row, where):
     found = json.loads(result.stdout)
     assert found["verdict"] == "different"
     assert {r["what"]: r["same"] for r in found["rows"]}[row] is False
+    assert found["causes"][0]["what"] == ("data" if file.startswith("data") else "code")
     first = found["first_difference"]
     assert where in f"{first['where']}: {first['what']} was {first['recorded']}"
     assert len(records(changed)) == 2

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from repro_keras._src import compare, record
@@ -260,9 +260,7 @@ def _unknown(
         one, other = (record.subjects(statement) for statement in (recorded, now))
         if one.get("generators") and other.get("generators"):
             if one["generators"] == other["generators"]:
-                said.append(
-                    "the global generators ended in the same state: no draw from them is it"
-                )
+                said.append("the global generators ended in the same state")
             else:
                 said.append("the global generators ended in other states: something drew more")
     unseen = sorted({record.name_of_data(d) for r in (then, here) for d in r.data if not d.digest})
@@ -270,7 +268,8 @@ def _unknown(
         said.append(f"{listed(unseen)} could not be digested")
     target = then.code.target
     return (
-        "; ".join(said) + ". It may be a generator without a seed, the time, the order of the "
+        "; ".join(said)
+        + ". It may be a generator of its own without a seed, the time, the order of the "
         "files in a folder, another thread, or a file that only TensorFlow or HDF5 opened: "
         f"`repro-keras doctor {target}` looks for these"
     )
@@ -283,8 +282,6 @@ def _place(difference: Difference | None) -> str:
 
 
 # The diff of two diffs
-
-_NOISE = tuple(sign + begin for sign in ("", "-", "+") for begin in ("---", "+++", "@@", "index "))
 
 
 def code_lines(
@@ -307,8 +304,14 @@ def code_lines(
     one, other = _git_diff(path, recorded), _git_diff(other_path, now)
     if one is None or other is None or one[0] != other[0]:
         return []
-    lines = difflib.unified_diff(one[1].splitlines(), other[1].splitlines(), n=0, lineterm="")
-    return [line for line in lines if not line.startswith(_NOISE)]
+    lines, others = (_without_noise(text.splitlines()) for _, text in (one, other))
+    return _without_noise(difflib.unified_diff(lines, others, n=0, lineterm=""))
+
+
+def _without_noise(lines: Iterable[str]) -> list[str]:
+    """The lines of a diff that were taken away or added, and the names of the files."""
+    kept = (line for line in lines if line.startswith(("+", "-", "diff ")))
+    return [line for line in kept if not line.startswith(("+++", "---"))]
 
 
 def _git_diff(path: Path, statement: record.Statement) -> tuple[str, str] | None:

@@ -248,7 +248,7 @@ def _seal(statement: Statement) -> str:
 def _digest(value: Any) -> str:
     """The SHA-256 of a value's canonical JSON."""
     text = msgspec.json.encode(value, order="sorted")
-    if not text.isascii() or b"\\" in text:  # else they are equal, and this is 20 times as fast
+    if not text.isascii() or b"\\" in text:  # else they are equal, and this is fast
         text = bits.canonical_json(msgspec.to_builtins(value))
     return hashlib.sha256(text).hexdigest()
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from repro_keras._src import causes
 from repro_keras._src.causes import Cause
 from repro_keras._src.compare import Verdict
+from repro_keras._src.words import listed
 
 _MARKS = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
 _WORDS = {
@@ -66,8 +67,9 @@ def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
     difference = verdict.difference
     if difference is not None:
         say("First difference. " + form.format(**dataclasses.asdict(difference)))
-        if difference.layers and difference.kind not in ("initial weights", "layer"):
-            say(f"Layers that differ after that epoch: {', '.join(difference.layers)}")
+        when = "after that epoch" if difference.step else "before the first step"
+        if difference.layers:
+            say(f"Layers that differ {when}: {listed(difference.layers, _LINES)}")
     elif verdict.different:
         say(f"The trail is the same to its end. What differs: {', '.join(verdict.different)}")
     elif verdict.given:
