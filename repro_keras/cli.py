@@ -213,7 +213,7 @@ def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json:
 
 @contextlib.contextmanager
 def _told_as_json(as_json: bool) -> Iterator[None]:
-    """Inside, what stops a verification is told to programs too."""
+    """Inside, what stops a comparison is told to programs too."""
     try:
         yield
     except (ReproError, OSError, KeyboardInterrupt, click.Abort) as error:
@@ -274,20 +274,16 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
     """
     with _told_as_json(as_json):
         home = _here()
-        if first is None:
-            other = store.latest(home)
-            path = store.latest(home, besides=other)
-        else:
-            path = store.find(home, first)
-            other = store.find(home, second) if second else store.latest(home, besides=path)
-        one, two = record.read(path), record.read(other)
+        path = store.find(home, first) if first else store.latest(home, besides=store.latest(home))
+        one = record.read(path)
+        other = store.find(home, second) if second else store.latest(home, besides=path)
+        two = record.read(other)
     verdict = compare.compare(one, two)
     likely = causes.likely(one, two, verdict)
-    lines = causes.code_lines(path, one, other, two) if verdict.different else []
-    both = {"A": (path, one.predicate), "B": (other, two.predicate)}
+    lines = causes.code_lines(path, one, other, two)
     reasons = [
         f"{letter} was {'cut off' if run.cut_off else run.status}: it is compared as far as it came"
-        for letter, (_, run) in both.items()
+        for letter, run in (("A", one.predicate), ("B", two.predicate))
         if not run.ended
     ]
     if as_json:
@@ -295,8 +291,7 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
         about = {"a": str(path), "b": str(other), "reasons": reasons, "git_diff": lines}
         click.echo(json.dumps({**found, **about}, indent=2))
         sys.exit(_code_of(verdict))
-    for letter, statement in (("A", one), ("B", two)):
-        place = both[letter][0]
+    for letter, place, statement in (("A", path, one), ("B", other, two)):
         name = os.path.relpath(place) if store.owner(place) is None else place.parent.name
         tables.say(f"{letter}: {name}, {compare.command_of(statement)}")
     tables.show_rows(verdict, None, "A", "B")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from fresh import environment
 from test_cli import command
-from test_run import HELPER, SCRIPT, edit, records, shell
+from test_run import edit, make_project, records, shell
 
 from repro_keras._src import bits, causes, compare, project, record
 from repro_keras._src.runs import store
@@ -226,7 +226,7 @@ def test_the_first_difference_is_named(change, where, what, kind):
         assert first.what.startswith(what)
         assert first.kind.startswith(kind)
         assert kinds(found) == ["unknown"]
-        before = f"step {first.step}" if first.step else "the first step"
+        before = f"step {first.step}" if first.step else "the first step of model 1 (net)"
         assert f"nothing that they hold differs before {before};" in found[0].evidence
         assert "`repro-keras doctor train.py`" in found[0].evidence
 
@@ -235,6 +235,28 @@ def test_the_layers_of_its_epoch_are_named_in_order():
     verdict, _ = compared(planted(), planted(loss, layers))
     assert (verdict.difference.what, verdict.difference.step) == ("the loss", 5)
     assert verdict.difference.layers == ["net/dense", "net/dense_1"]
+
+
+def test_a_model_that_is_made_of_a_trained_one():
+    def second(run):
+        run.models.append(record.Model(name="new", type="Sequential", initial={"new/d": "0" * 64}))
+        run.trail[2].model, run.trail[2].fit, run.trail[2].epoch = 1, 1, 0
+
+    def follows(run):
+        run.models[1].initial["new/d"] = "1" * 64
+
+    first = compared(planted(second), planted(second, loss, follows))[0].difference
+    assert (first.where, first.what) == (STEP, "the loss")
+    verdict, found = compared(planted(second), planted(second, follows))
+    first = verdict.difference
+    assert (first.where, first.step) == ("Before the first step of model 2 (new)", 6)
+    assert "before the first step of model 2 (new);" in found[0].evidence
+
+
+def test_what_was_trained():
+    verdict, _ = compared(planted(), planted(lambda run: setattr(run.trail[1], "model", 1)))
+    first = verdict.difference
+    assert (first.what, first.recorded) == ("what was trained", "fit 1, epoch 2, model 1")
 
 
 def test_of_two_differences_the_first_is_named():
@@ -343,7 +365,7 @@ def test_what_cannot_matter_is_not_named_or_last():
     one, other = planted(portable), planted(portable, rounding, another_cpu)
     found = compared(one, other)[1]
     assert kinds(found) == ["unknown", "CPU"]
-    assert found[1].excluded == "under `portable` another CPU does not matter"
+    assert found[1].excluded == "under `portable` it should not matter"
     found = compared(one, planted(portable, rounding, another_cpu, hash_seed))[1]
     assert kinds(found) == ["hash seed", "CPU"]
     # One of them did not have that guarantee.
@@ -416,27 +438,28 @@ def test_files_that_nobody_saw_written_and_those_ignored():
 
 
 def test_the_diff_of_the_diffs(tmp_path):
-    said = "diff --git a/train.py b/train.py\nindex {}..{} 100644\n--- a/train.py\n+++ b/train.py\n"
-    said += "@@ -1 +1 @@\n-EPOCHS = 2\n+EPOCHS = {}\n"
+    said = "diff --git a/{0} b/{0}\nindex {1}..{1}0 100644\n--- a/{0}\n+++ b/{0}\n"
+    said += "@@ -1,2 +1,2 @@\n import keras\n-EPOCHS = 2\n+EPOCHS = {1}\n"
     paths, statements = [], []
     for number in (3, 4):
-        text = said.format("a" * 7, f"{number}" * 7, number)
+        text = said.format("data.csv", number) + said.format("src/train.py", number)
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "git.diff").write_text(text)
-        statement = planted(code)
+        statement = planted()
+        statement.predicate.code.files[1] = file("train.py", str(number))
         statement.predicate.code.git.diff = sha(text)
         paths.append(folder / "record.json")
         statements.append(statement)
     (a, b), (one, other) = paths, statements
     assert causes.code_lines(a, one, b, other) == ["-+EPOCHS = 3", "++EPOCHS = 4"]
-    clean = planted()
-    found = causes.code_lines(a, clean, b, other)
-    assert found == ["+diff --git a/train.py b/train.py", "+-EPOCHS = 2", "++EPOCHS = 4"]
-    other.predicate.code.git.commit = "b" * 40
-    assert causes.code_lines(a, one, b, other) == []
+    assert causes.code_lines(a, planted(), b, other) == ["+-EPOCHS = 2", "++EPOCHS = 4"]
+    assert causes.code_lines(a, one, a, one) == []
     (b.parent / "git.diff").write_text("changed")
-    assert causes.code_lines(b, other, b, other) == []
+    assert causes.code_lines(a, one, b, other) == []
+    one.predicate.code.git.commit = "b" * 40
+    assert causes.code_lines(a, one, b, planted()) == []
+    assert causes.code_lines(a, planted(lambda run: setattr(run.code, "git", None)), a, one) == []
 
 
 def test_the_seal_is_of_canonical_json():
@@ -516,6 +539,7 @@ def test_which_runs_are_meant(runs):
     assert diff(path, "20260101-000002").exit_code == 0
     found = diff("bbbb")  # the latest other run, as a verification is none
     assert found.output.splitlines()[1].startswith("B: 20260101-000000-aaaa,")
+    assert "none.json could not be read: No such file" in diff("none.json").output
     assert diff("none").exit_code == 2
     assert "neither a file nor a run 'none'" in diff("none").output
     assert "is the beginning of 3 runs" in diff("2026").output
@@ -572,15 +596,9 @@ def test_neither_keras_nor_tensorflow_is_loaded(runs):
 
 @pytest.mark.slow
 def test_a_change_of_the_data_is_found(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / ".repro").mkdir()
-    (tmp_path / "train.py").write_text(SCRIPT)
-    (tmp_path / "helper.py").write_text(HELPER)
-    rows = [",".join(f"{(7 * i + 3 * j) % 11 / 10:.1f}" for j in range(8)) for i in range(100)]
-    numbers = tmp_path / NUMBERS
-    numbers.write_text("\n".join(rows) + "\n")
+    make_project(tmp_path)
     assert shell("run", "train.py", cwd=tmp_path).returncode == 0
-    edit(numbers, "0.0,0.3", "0.1,0.3")
+    edit(tmp_path / NUMBERS, "0.0,0.3", "0.1,0.3")
     assert shell("run", "train.py", cwd=tmp_path).returncode == 0
     done = shell("diff", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from repro_keras._src import compare, record
@@ -70,8 +70,8 @@ def _order(difference: Difference | None) -> list[str]:
     if difference is not None and (difference.small or difference.kind == "state"):
         # Other arithmetic: other data or seeds move a loss by more than that.
         return sorted(kinds, key=lambda kind: kind not in _ARITHMETIC)
-    if difference is not None and difference.kind == "initial weights":
-        # They are made before any data is seen: of a seed and the weight's name and shape.
+    if difference is not None and difference.step == 0:
+        # Initial weights are made before any data is seen: of a seed, a name and a shape.
         return sorted(kinds, key=lambda kind: kind in ("data", "arrays"))
     return kinds
 
@@ -185,7 +185,7 @@ def _cpu(then: record.Run, here: record.Run, _) -> str:
 def _excluded(then: record.Run, here: record.Run) -> str | None:
     portable = all(r.configuration.get("guarantee") == "portable" for r in (then, here))
     if portable and then.machine.system == here.machine.system:
-        return "under `portable` another CPU does not matter"
+        return "under `portable` it should not matter"
     return None
 
 
@@ -266,19 +266,21 @@ def _unknown(
     unseen = sorted({record.name_of_data(d) for r in (then, here) for d in r.data if not d.digest})
     if unseen:
         said.append(f"{listed(unseen)} could not be digested")
-    target = then.code.target
+    script = f" {then.code.target}" if then.code.kind != "module" else ""
     return (
         "; ".join(said)
         + ". It may be a generator of its own without a seed, the time, the order of the "
         "files in a folder, another thread, or a file that only TensorFlow or HDF5 opened: "
-        f"`repro-keras doctor {target}` looks for these"
+        f"`repro-keras doctor{script}` looks for these"
     )
 
 
 def _place(difference: Difference | None) -> str:
     if difference is None:
         return "the end of the trail"
-    return f"step {difference.step}" if difference.step else "the first step"
+    if difference.kind == "initial weights":
+        return difference.where.removeprefix("Before ")
+    return f"step {difference.step}"
 
 
 # The diff of two diffs
@@ -289,8 +291,8 @@ def code_lines(
 ) -> list[str]:
     """The lines in which the code of two runs of one git commit differs.
 
-    They are those in which what `git diff HEAD` said differs, which is kept beside each record:
-    a line of it after `-` is in the first only, after `+` in the second.
+    They are those in which what `git diff HEAD` said of that code differs, which is kept beside
+    each record: a line of it after `-` is in the first only, after `+` in the second.
 
     Args:
         path: the first record's file.
@@ -301,29 +303,32 @@ def code_lines(
     Returns:
         The lines; empty where the commits are others, or what was kept is not there any more.
     """
-    one, other = _git_diff(path, recorded), _git_diff(other_path, now)
-    if one is None or other is None or one[0] != other[0]:
+    one, other = ({f.path: f.sha256 for f in s.predicate.code.files} for s in (recorded, now))
+    files = changed(one, other)
+    git, other_git = recorded.predicate.code.git, now.predicate.code.git
+    if not files or git is None or other_git is None or git.commit != other_git.commit:
         return []
-    lines, others = (_without_noise(text.splitlines()) for _, text in (one, other))
-    return _without_noise(difflib.unified_diff(lines, others, n=0, lineterm=""))
+    lines, others = _diff_of(path, git, files), _diff_of(other_path, other_git, files)
+    if lines is None or others is None:
+        return []
+    found = list(difflib.unified_diff(lines, others, n=0, lineterm=""))
+    return [line for line in found[2:] if not line.startswith("@@")]
 
 
-def _without_noise(lines: Iterable[str]) -> list[str]:
-    """The lines of a diff that were taken away or added, and the names of the files."""
-    kept = (line for line in lines if line.startswith(("+", "-", "diff ")))
-    return [line for line in kept if not line.startswith(("+++", "---"))]
-
-
-def _git_diff(path: Path, statement: record.Statement) -> tuple[str, str] | None:
-    git = statement.predicate.code.git
-    if git is None:
-        return None
+def _diff_of(path: Path, git: record.Git, files: list[str]) -> list[str] | None:
+    """What `git diff HEAD` took away from files and added; `None` where it is not known."""
     if git.diff is None:
-        return git.commit, ""
+        return []
     try:
         content = (path.parent / "git.diff").read_bytes()
     except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != git.diff:
         return None
-    return git.commit, content.decode(errors="replace")
+    found, wanted = [], False
+    for line in content.decode(errors="replace").splitlines():
+        if line.startswith("diff --git "):
+            wanted = line.endswith(tuple(f"/{file}" for file in files))
+        if wanted and line.startswith(("+", "-")) and not line.startswith(("+++ ", "--- ")):
+            found.append(line)
+    return found

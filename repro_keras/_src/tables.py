@@ -11,7 +11,7 @@ from rich.table import Table
 from repro_keras._src import causes
 from repro_keras._src.causes import Cause
 from repro_keras._src.compare import Verdict
-from repro_keras._src.words import listed
+from repro_keras._src.words import listed, plain
 
 _MARKS = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
 _WORDS = {
@@ -66,10 +66,10 @@ def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
     """
     difference = verdict.difference
     if difference is not None:
-        say("First difference. " + form.format(**dataclasses.asdict(difference)))
-        when = "after that epoch" if difference.step else "before the first step"
+        say(plain("First difference. " + form.format(**dataclasses.asdict(difference))))
+        when = "then" if difference.kind == "initial weights" else "after that epoch"
         if difference.layers:
-            say(f"Layers that differ {when}: {listed(difference.layers, _LINES)}")
+            say(plain(f"Layers that differ {when}: {listed(difference.layers, _LINES)}"))
     elif verdict.different:
         say(f"The trail is the same to its end. What differs: {', '.join(verdict.different)}")
     elif verdict.given:
@@ -79,7 +79,7 @@ def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
     say("Likely causes, the likeliest first:")
     for number, cause in enumerate(found, 1):
         but = f" ({cause.excluded})" if cause.excluded else ""
-        say(f"  {number}. {causes.NAMES[cause.what]}: {cause.evidence}{but}")
+        say(plain(f"  {number}. {causes.NAMES[cause.what]}: {cause.evidence}{but}"))
 
 
 def show_lines(title: str, lines: list[str]) -> None:
@@ -87,8 +87,7 @@ def show_lines(title: str, lines: list[str]) -> None:
     if lines:
         say(title)
     for line in lines[:_LINES]:
-        text = line.expandtabs()
-        say(f"  {text if text.isprintable() else repr(text)}")
+        say(f"  {plain(line)}")
     if len(lines) > _LINES:
         say(f"  … and {len(lines) - _LINES} more lines")
 

@@ -17,7 +17,7 @@ class Difference:
         recorded: the first record's value.
         now: the second's.
         kind: what differs, for programs.
-        step: which step of the run it is, from 1, or the last one before it; 0 before the first.
+        step: which step of the run it is, from 1; of what is no step, the last one before it.
         fit: in which `fit` of the run, from 0; `None` outside of one.
         layers: the layers that differ at the end of its epoch, in order.
         small: whether both are numbers that rounding alone may make differ.
@@ -86,12 +86,12 @@ def _equal_segments(then: record.Run, here: record.Run) -> int:
 
 def _without_chain(a: record.Segment) -> tuple:
     """What a segment tells, whatever came before it."""
-    return a.steps, a.metrics, a.layers, a.complete, _part(a)
+    return a.steps, a.metrics, a.layers, _part(a)
 
 
 def _part(segment: record.Segment) -> tuple:
     """Which part of training a segment is."""
-    return segment.fit, segment.model, segment.epoch
+    return segment.fit, segment.model, segment.epoch, segment.complete
 
 
 def _rows(segment: record.Segment) -> list[tuple]:
@@ -115,22 +115,30 @@ def first_difference(then: record.Run, here: record.Run) -> Difference | None:
     Returns:
         The place; `None` where they do not differ, as far as both go.
     """
-    return _in_models(then, here) or _in_trail(then, here)
+    initial, found = _in_models(then, here), _in_trail(then, here)
+    if initial is None or found is None:
+        return initial or found
+    return initial if initial.step < found.step else found
 
 
 def _in_models(then: record.Run, here: record.Run) -> Difference | None:
-    for count, (a, b) in enumerate(zip(then.models, here.models, strict=False), 1):
+    for number, (a, b) in enumerate(zip(then.models, here.models, strict=False)):
         layers = changed(a.initial, b.initial)
-        if layers:
-            return Difference(
-                where=f"Before the first step of model {count} ({a.name})",
-                what=f"the initial weights of {listed(layers)}",
-                recorded=short(a.initial.get(layers[0])),
-                now=short(b.initial.get(layers[0])),
-                kind="initial weights",
-                step=0,
-                layers=layers,
-            )
+        if not layers:
+            continue
+        # A later model may be made of an earlier one, after that was trained.
+        parts = [i for i, segment in enumerate(then.trail) if segment.model == number]
+        first = parts[0] if parts else 0
+        return Difference(
+            where=f"Before the first step of model {number + 1} ({a.name})",
+            what=f"the initial weights of {listed(layers)}",
+            recorded=short(a.initial.get(layers[0])),
+            now=short(b.initial.get(layers[0])),
+            kind="initial weights",
+            step=_steps(then.trail[:first]),
+            fit=then.trail[first].fit if parts else None,
+            layers=layers,
+        )
     return None
 
 
@@ -180,7 +188,16 @@ def _in_segment(
         )
     if (cut and not a.complete) or (cut_now and not b.complete):
         return None
-    return _at_its_end(name, a, b, before + count)
+    found = _at_its_end(name, a, b, before + count)
+    if found is None and _part(a) != _part(b):
+        said = [
+            record.name_of(s, number)
+            + ("" if s.model is None else f", model {s.model + 1}")
+            + (", cut off" * (not s.complete))
+            for s in (a, b)
+        ]
+        return Difference(name, "what was trained", *said, kind="trail", step=before + count)
+    return found
 
 
 def _in_step(name: str, row: tuple, other: tuple, step: int) -> Difference:
@@ -210,9 +227,6 @@ def _at_its_end(name: str, a: record.Segment, b: record.Segment, step: int) -> D
                 step=step,
                 small=what == "metric" and _is_small(x, y),
             )
-    if _part(a) != _part(b):
-        one, other = (f"epoch {s.epoch} of model {s.model}, fit {s.fit}" for s in (a, b))
-        return Difference(name, "what was trained", one, other, kind="trail", step=step)
     return None
 
 

@@ -37,3 +37,9 @@ def _quoted(word: str) -> str:
     if word and not set(word) & set(" \t\"'\\$`|&;<>()*?[]#~!"):
         return word
     return shlex.quote(word)
+
+
+def plain(text: str) -> str:
+    """A line in which nothing can move the cursor of a terminal."""
+    text = text.expandtabs()
+    return text if text.isprintable() else repr(text)
