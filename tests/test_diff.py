@@ -1,6 +1,7 @@
 """`repro-keras diff`: what differs between two records, where first, and why."""
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -237,7 +238,7 @@ def test_the_layers_of_its_epoch_are_named_in_order():
     assert verdict.difference.layers == ["net/dense", "net/dense_1"]
 
 
-def test_a_model_that_is_made_of_a_trained_one():
+def test_a_model_that_is_statementsof_a_trained_one():
     def second(run):
         run.models.append(record.Model(name="new", type="Sequential", initial={"new/d": "0" * 64}))
         run.trail[2].model, run.trail[2].fit, run.trail[2].epoch = 1, 1, 0
@@ -331,6 +332,21 @@ def test_a_generator_and_an_output_file():
         assert "before the end of the trail" in found[0].evidence
 
 
+def test_the_verdict_does_not_hang_on_the_order():
+    changes = (loss, rounding, state, learning_rate, layers, initial, another_cpu, code, arrays)
+    ends = (killed, lambda run: setattr(run, "cut_off", True), lambda run: run.trail.pop(), cores)
+    statements = [planted(change, end) for change in changes for end in ends]
+    for one, other in itertools.combinations(statements, 2):
+        (verdict, found), (back, found_back) = compared(one, other), compared(other, one)
+        assert verdict.same is back.same
+        assert kinds(found) == kinds(found_back)
+        if verdict.difference is None:
+            assert back.difference is None
+        else:
+            assert verdict.difference.where == back.difference.where
+            assert verdict.difference.recorded == back.difference.now
+
+
 # Why they do
 
 
@@ -378,10 +394,10 @@ def test_arrays_of_a_later_fit_are_no_cause():
         run.data.append(record.Data(call="fit 1", argument="x", type="ndarray", digest="0" * 64))
         run.data.append(record.Data(call="predict 0", argument="x", type="ndarray"))
 
-    def made_from_it(run):
+    def statementsfrom_it(run):
         run.data[-2].digest = "1" * 64
 
-    found = compared(planted(later), planted(later, loss, made_from_it))[1]
+    found = compared(planted(later), planted(later, loss, statementsfrom_it))[1]
     assert kinds(found) == ["unknown"]
     assert "x of predict 1 could not be digested" in found[0].evidence
 
@@ -554,7 +570,7 @@ def test_both_runs_are_completed_by_the_shell(runs):
         assert [line.rpartition("-")[2] for line in found] == ["aaaa", "bbbb", "cccc"]
 
 
-def test_what_made_no_difference_is_said(runs):
+def test_what_statementsno_difference_is_said(runs):
     path = runs.root / "other.json"
     record.write(path, planted(another_cpu))
     found = diff("aaaa", path)

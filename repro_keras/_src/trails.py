@@ -171,7 +171,7 @@ def _in_segment(
     a: record.Segment, b: record.Segment, cut: bool, cut_now: bool, number: int, before: int
 ) -> Difference | None:
     """The first difference of two segments, of which one may be cut off."""
-    name = record.name_of(a, number)
+    name = record.name_of(b if a.epoch is None else a, number)  # one that was cut off has no epoch
     rows, others = _rows(a), _rows(b)
     for step, (row, other) in enumerate(zip(rows, others, strict=False), 1):
         if row != other:
