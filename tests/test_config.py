@@ -44,6 +44,7 @@ def test_the_defaults_are_in_force():
         "python_seed": None,
         "numpy_seed": None,
         "backend_seed": None,
+        "guard": "warn",
     }
     assert (result["intra"], result["inter"], result["gpus"]) == (1, 1, 0)
     assert result["deterministic"]
@@ -120,6 +121,7 @@ print(json.dumps([random.random(), float(np.random.rand()), float(tf.random.norm
         ("numpy_seed=-3", "numpy_seed must be an integer"),
         ("device='tpu'", "device must be one of 'cpu', 'gpu'. Received: device='tpu'"),
         ("device=['cpu']", "(of type list)"),
+        ("guard='on'", "guard must be one of 'warn', 'error', 'off'. Received: guard='on'"),
         ("guarantee='none'", "guarantee must be one of 'machine', 'portable'"),
         ("guarantee='portable', threads=2", "guarantee='portable' needs threads=1"),
         ("guarantee='portable', device='gpu'", "holds on CPUs only"),
@@ -142,6 +144,7 @@ def test_bad_values_by_call(call, said):
         ("REPRO_KERAS_SEED", "-1", "The environment says REPRO_KERAS_SEED=-1."),
         ("REPRO_KERAS_DEVICE", "cuda", "device must be one of"),
         ("REPRO_KERAS_GUARANTEE", "always", "guarantee must be one of"),
+        ("REPRO_KERAS_GUARD", "on", "The environment says REPRO_KERAS_GUARD=on."),
         ("REPRO_KERAS_SHARDS", "4", "REPRO_KERAS_SHARDS, which repro_keras does not know"),
         ("REPRO_KERAS_SEEDS", "4", "It knows: REPRO_KERAS_BACKEND_SEED"),
     ],

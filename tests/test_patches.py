@@ -5,6 +5,7 @@ import ast
 import pytest
 from forks import run, run_json
 from fresh import SCRIPTS
+from fresh import run as run_fresh
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,8 @@ ELSEWHERE = {
 def test_every_row_has_a_control(rows, rows_v1):
     assert len(set(rows)) == len(rows)
     assert len(set(rows_v1)) == len(rows_v1)
-    with_control = {*_rows_with_controls(), *_rows_with_controls("controls_v1.py")}
+    scripts = ("controls.py", "controls_v1.py", "controls_guard.py")
+    with_control = {row for script in scripts for row in _rows_with_controls(script)}
     found = {row for row in {*rows, *rows_v1} if not row.startswith(("tf_names", "legacy_api"))}
     assert found <= with_control
     assert with_control - found <= ELSEWHERE
@@ -73,6 +75,12 @@ def test_a_control_holds_with_its_row_only(row, rows):
 def test_a_control_of_tensorflow_1_holds_with_its_row_only(row, controls_v1):
     assert controls_v1[row]
     assert run("controls_v1.py", row, row).stdout.splitlines()[-1] == "false"
+
+
+@pytest.mark.parametrize("row", _rows_with_controls("controls_guard.py"))
+def test_a_control_of_the_guard_holds_with_its_row_only(row):
+    assert run_fresh("controls_guard.py", row).stdout == "true\n"
+    assert run_fresh("controls_guard.py", row, row).stdout == "false\n"
 
 
 def test_operations_are_exact_with_their_rows_only():

@@ -14,6 +14,7 @@ from repro_keras._src.errors import ConfigError, ReproWarning, StageError
 
 DEVICES = ("cpu", "gpu")
 GUARANTEES = ("machine", "portable")
+GUARDS = ("warn", "error", "off")
 OFF = os.environ.get("REPRO_KERAS_OFF", "").strip().lower() not in ("", "0", "false")
 """Whether `REPRO_KERAS_OFF` asks for plain Keras: nothing is set, seeded or wrapped then."""
 
@@ -31,6 +32,8 @@ class ReproConfig:
         python_seed: the seed of `random`; `None` means `seed`.
         numpy_seed: the seed of `numpy.random`; `None` means `seed`.
         backend_seed: the backend's global seed; `None` means `seed`.
+        guard: what happens where the user's code draws from the operating system: `"warn"`,
+            `"error"` or `"off"`. No bits depend on it.
     """
 
     seed: int = 0
@@ -40,6 +43,7 @@ class ReproConfig:
     python_seed: int | None = None
     numpy_seed: int | None = None
     backend_seed: int | None = None
+    guard: str = "warn"
 
     def seed_of(self, generator: str) -> int:
         """The seed of `"python"`, `"numpy"` or `"backend"`: its own, or the one seed."""
@@ -100,6 +104,7 @@ STAGES = (
         False,
         "generators can be seeded again; names count afresh from there on",
     ),
+    Stage(("guard",), "at any time", "", False, "it is read at each call that is guarded"),
 )
 
 _BLAS_SWITCHES = (
@@ -146,6 +151,13 @@ def config() -> ReproConfig:
     return _config
 
 
+def recorded() -> dict[str, str | int | None]:
+    """The settings that bits depend on: what a record and the state of training keep of them."""
+    settings = dataclasses.asdict(_config)
+    del settings["guard"]
+    return settings
+
+
 _UNSET = object()
 
 
@@ -158,6 +170,7 @@ def configure(
     python_seed=_UNSET,
     numpy_seed=_UNSET,
     backend_seed=_UNSET,
+    guard=_UNSET,
 ) -> ReproConfig:
     """Sets the process-wide configuration; what is not given stays as it is.
 
@@ -173,6 +186,8 @@ def configure(
         python_seed: a seed for `random` alone; `None` for the one seed.
         numpy_seed: a seed for `numpy.random` alone; `None` for the one seed.
         backend_seed: a seed for the backend's global generator alone; `None` for the one seed.
+        guard: `"warn"`, `"error"` or `"off"`: what happens where a line of yours draws from the
+            operating system (docs/doctor.md). No bits depend on it.
 
     Returns:
         The `ReproConfig` in force from here on.
@@ -237,6 +252,7 @@ def begin() -> None:
         backends.check_before(config)
     _put_in_force(config, reseed=True, gpu_now=False)
     hooks.after_import("numpy", lambda: _apply_numpy(_config, blas=False, reseed=True))
+    hooks.after_import("numpy", _guard)
     hooks.after_import("tensorflow", lambda: _apply_backend(_config, reseed=True))
 
 
@@ -286,6 +302,14 @@ def _put_in_force(new: ReproConfig, *, reseed: bool, gpu_now: bool) -> None:
     if reseed:
         random.seed(new.seed_of("python"))
         seeding.set_root_seed(new.seed)
+    _guard()
+
+
+def _guard() -> None:
+    if _config.guard != "off":
+        from repro_keras._src import patches
+
+        patches.install_guard()
 
 
 def _write_environment(values: dict[str, str | None]) -> None:
@@ -329,7 +353,7 @@ def _from_environment() -> ReproConfig:
         text = text.strip()
         if not text:
             continue
-        if name in ("device", "guarantee"):
+        if name in ("device", "guarantee", "guard"):
             values[name] = text.lower()
         elif text.isascii() and text.isdigit():
             values[name] = int(text)
@@ -349,6 +373,7 @@ def _checked(values: dict[str, object]) -> ReproConfig:
             values[name] = _integer(name, values[name], 0, ROOT_SEED_MAX)
     values["threads"] = _integer("threads", values["threads"], 1, 1024)
     _one_of("device", values["device"], DEVICES)
+    _one_of("guard", values["guard"], GUARDS)
     lost = ("none",) if _config.guarantee == "none" else ()
     _one_of("guarantee", values["guarantee"], GUARANTEES + lost)
     if values["guarantee"] == "portable":

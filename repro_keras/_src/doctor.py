@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import sys
 
-from repro_keras._src import backends, config, patches
+from repro_keras._src import backends, config, guard, patches
 
 
 def doctor() -> list[str]:
@@ -67,8 +67,8 @@ def doctor() -> list[str]:
         table.add_row(row.name, row.why + (f" ({row.issue})" if row.issue else ""))
     if patches.installed:
         console.print(table)
-    elif not config.OFF:
-        console.print("Patches: none yet; they are put in place when Keras is loaded.")
+    if "keras" not in sys.modules and not config.OFF:
+        console.print("Patches of Keras: none yet; they are put in place when it is loaded.")
 
     if amiss:
         console.print("Amiss:")
@@ -109,6 +109,7 @@ def findings() -> list[str]:
         )
     if patches.left_out:
         found.append(f"Patches left out: {', '.join(sorted(patches.left_out))}.")
+    found += [f"{file}, line {line}: {said}" for (file, line), said in guard.caught.items()]
     found += backends.amiss(config.config())
     return found + _large_pools()
 

@@ -81,5 +81,13 @@ class NotCoveredError(RunError):
         self.reasons = reasons
 
 
+class ScriptError(_FileError, ValueError):
+    """A script cannot be read, or is no Python."""
+
+
+class GuardError(ReproError, RuntimeError):
+    """The user's code draws what no seed repeats, and `guard="error"` asks for an error then."""
+
+
 class ReproWarning(UserWarning):
     """Something that makes results less repeatable than they could be."""

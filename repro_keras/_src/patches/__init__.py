@@ -85,6 +85,16 @@ def install_in_backend() -> None:
         ) from error
 
 
+def install_guard() -> None:
+    """Puts the guard's rows in place where they are not yet; at each call they ask the setting."""
+    import sys
+
+    from repro_keras._src.patches import entropy
+
+    rows = [*entropy.PATCHES, *(entropy.NUMPY if "numpy" in sys.modules else ())]
+    _put_in_place([row for row in rows if row not in installed])
+
+
 def install_in_legacy() -> None:
     """Puts the rows for tf_keras in place, right after it was imported."""
     import tf_keras

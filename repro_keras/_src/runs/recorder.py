@@ -4,7 +4,6 @@ Nothing here knows private names of Keras: the patches `fits` and `steps` call i
 """
 
 import contextlib
-import dataclasses
 import os
 import random
 import sys
@@ -81,7 +80,7 @@ class Recorder:
         self._quiet = threading.local()
         self._input = False
         self._done = False
-        self._journal.write("start", configuration=_configuration())
+        self._journal.write("start", configuration=config.recorded())
 
     # Steps
 
@@ -164,7 +163,7 @@ class Recorder:
                     self._journal.write("code", path=place, sha256=digest, size=size)
             top = {name.partition(".")[0] for name in new} - self._top
             self._top |= top
-            self._journal.write("modules", names=sorted(top), configuration=_configuration())
+            self._journal.write("modules", names=sorted(top), configuration=config.recorded())
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -366,7 +365,7 @@ class Recorder:
             "finish",
             status=status,
             error=error,
-            configuration=_configuration(),
+            configuration=config.recorded(),
             outcomes=outcomes,
         )
         self._journal.close()
@@ -424,10 +423,6 @@ def _audit(recorder: Recorder, event: str, arguments: tuple) -> None:
         recorder.wrote(arguments[0])
     elif event == "builtins.input" and sys.stdin is not None and sys.stdin.isatty():
         recorder.read_input()  # from elsewhere, it is told by the file
-
-
-def _configuration() -> dict:
-    return dataclasses.asdict(config.config())
 
 
 def _plain(fit: dict) -> dict:

@@ -1,6 +1,5 @@
 """What must be the same where training goes on: versions, configuration, model, data, settings."""
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -20,14 +19,13 @@ _DATA = ("x", "y", "sample_weight", "validation_data")
 
 def of_process() -> dict[str, Any]:
     """The versions and the configuration."""
-    configuration = dataclasses.asdict(config.config())
     return {
         "versions": {
             "keras": keras.__version__,
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
         },
-        "configuration": {name: repr(value) for name, value in configuration.items()},
+        "configuration": {name: repr(value) for name, value in config.recorded().items()},
     }
 
 
