@@ -481,9 +481,19 @@ def completion_command(shell: str) -> None:
 
 
 @main.command("doctor")
+@click.argument("scripts", nargs=-1, type=click.Path())
 @_AS_JSON
-def doctor_command(as_json: bool) -> None:
-    """Print the configuration, and what in this environment is not reproducible."""
+def doctor_command(scripts: tuple[str, ...], as_json: bool) -> None:
+    """Print what in scripts, or else in this environment, is not reproducible.
+
+    SCRIPTS are Python files, notebooks, and folders of them. They are read and not run. Exit code
+    0: nothing was found; 1: something was; 2: a script could not be read. A line that ends with
+    `# repro: ignore` is passed over; docs/doctor.md has the rules.
+
+    Without SCRIPTS, print the configuration, and what is amiss in this environment.
+    """
+    if scripts:
+        sys.exit(_check_scripts(scripts, as_json))
     from repro_keras._src import config
     from repro_keras._src.doctor import doctor, findings
 
@@ -494,3 +504,26 @@ def doctor_command(as_json: bool) -> None:
     else:
         amiss = doctor()
     sys.exit(DIFFERENT if amiss else SAME)
+
+
+def _check_scripts(scripts: tuple[str, ...], as_json: bool) -> int:
+    """Says what is found in scripts; returns the exit code."""
+    from repro_keras._src import advice
+
+    found, errors, count = advice.check(scripts)
+    if as_json:
+        result = {
+            "findings": [dataclasses.asdict(finding) for finding in found],
+            "errors": [str(error) for error in errors],
+        }
+        click.echo(json.dumps(result, indent=2))
+    else:
+        for finding in found:
+            click.echo(str(finding))
+        files = "1 file" if count == 1 else f"{count} files"
+        click.echo(f"{len(found) or 'Nothing'} found in {files}.")
+    for error in errors:
+        click.echo(f"repro-keras: {error}", err=True)
+    if errors:
+        return TROUBLE
+    return DIFFERENT if found else SAME
