@@ -108,10 +108,12 @@ def test_trouble(files):
     assert command("digest", "--quiet", "a.npz", cwd=files).returncode == 2
 
 
-def test_keras_is_loaded_for_no_file_of_arrays(files):
+@pytest.mark.parametrize("arguments", [["digest", "a.npz"], ["doctor", "script.py"]])
+def test_keras_is_loaded_neither_for_arrays_nor_for_scripts(files, arguments):
+    (files / "script.py").write_text("import keras\n")
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom repro_keras.cli import main\n"
-        "CliRunner().invoke(main, ['digest', 'a.npz'])\n"
+        f"assert CliRunner().invoke(main, {arguments}).exit_code == 0\n"
         "print([name for name in ('keras', 'tensorflow') if name in sys.modules])"
     )
     assert run("-c", code, cwd=files).stdout == "[]\n"

@@ -105,6 +105,7 @@ if elapsed > 10:
     print("slow")
 """,
     "hashes": """
+import numpy as np
 bucket = hash(name) % 10  # -> hash
 is_test = abs(hash(name)) / 2**64 < 0.2  # -> hash
 class Key:
@@ -112,6 +113,8 @@ class Key:
         return hash((self.a, self.b)) % 2**31
 hash(a) == hash(b)
 cache[hash(key)] = 3
+shuffled = np.random.default_rng(hash((seed, epoch)) % 2**32)
+part = hash((fold, f"image-{number}")) % 10  # -> hash
 """,
     "files": """
 import glob, os
@@ -123,6 +126,14 @@ for name in os.listdir("data"):  # -> file-order
 paths = glob.glob("*.png")  # -> file-order
 data = tf.data.Dataset.from_tensor_slices(paths)
 first = find("*.h5")[0]  # -> file-order
+more = []
+more += glob.glob("*.png")  # -> file-order
+use(more)
+for root, folders, files in os.walk("data"):  # -> file-order
+    for name in files:
+        train(name)
+from settings import DATA
+fit(DATA.iterdir())  # -> file-order
 images = [load(path) for path in Path("data").iterdir()]  # -> file-order
 use(images)
 for i, path in enumerate(Path("data").rglob("*.png")):  # -> file-order
@@ -193,6 +204,22 @@ class Data:
         self.paths.sort()
     def __getitem__(self, index):
         return load(self.paths[index])
+for root, folders, files in os.walk("data"):
+    folders.sort()
+    for name in sorted(files):
+        train(name)
+found = []
+for root, folders, files in os.walk("data"):
+    folders[:] = [name for name in folders if name != ".git"]
+    for name in files:
+        found.append(os.path.join(root, name))
+train(sorted(found))
+more = []
+for pattern in ("*.png", "*.jpg"):
+    more += glob.glob(pattern)
+more.sort()
+train(more)
+logging.info("%s", os.listdir("data"))
 import ast
 for node in ast.walk(tree):
     visit(node)
@@ -243,7 +270,9 @@ train(names)
 total = len(list(set(words)))
 longest = max({len(w) for w in words})
 (only,) = set(words)
-one = set(words).pop()
+one, same = set(words).pop(), next(iter(set(words)))
+left = list(set(range(9)) - set(numbers))
+use(left)
 for word in set(words):
     counts[word] = 0
 for word in seen:

@@ -9,7 +9,9 @@ GUARDED = """
 import copy, os, pickle, random, tempfile, uuid
 import repro_keras
 import numpy as np
+from numpy.random import default_rng
 
+default_rng()  # !
 np.random.default_rng()  # !
 np.random.default_rng(None)  # !
 random.Random()  # !
@@ -101,6 +103,16 @@ def test_libraries_may_draw_what_they_like(tmp_path):
         "import repro_keras, library\nlibrary.draw()\n"
     )
     assert run(tmp_path / "guarded.py").stderr == ""
+
+
+@pytest.mark.slow
+def test_an_example_is_not_caught(tmp_path):
+    weights = tmp_path / "cells.weights.h5"
+    example = ROOT / "examples" / "gradient_tape.py"
+    env = {"REPRO_KERAS_GUARD": "error"}
+    result = run(example, "--epochs=1", f"--weights={weights}", env=env)
+    assert "ReproWarning" not in result.stderr
+    assert weights.exists()
 
 
 def test_a_record_has_no_guard():

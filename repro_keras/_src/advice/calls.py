@@ -2,10 +2,9 @@
 
 import ast
 import re
-from collections.abc import Iterator
 
 from repro_keras._src import hints
-from repro_keras._src.advice.source import Source
+from repro_keras._src.advice.source import Found, Source
 
 _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64", "SeedSequence")
 _SEEDED = {
@@ -30,13 +29,7 @@ _SEEDING = _SEEDED | {
     "keras.v1.set_random_seed",
     "torch.manual_seed",
 }
-_ENTROPY = {
-    "os.urandom",
-    "os.getrandom",
-    "uuid.uuid1",
-    "uuid.uuid4",
-    "random.SystemRandom",
-}
+_ENTROPY = {"os.urandom", "os.getrandom", "uuid.uuid1", "uuid.uuid4", "random.SystemRandom"}
 _CLOCKS = {
     *(f"time.{name}" for name in ("time", "monotonic", "perf_counter", "process_time")),
     *(f"time.{name}_ns" for name in ("time", "monotonic", "perf_counter", "process_time")),
@@ -45,9 +38,7 @@ _CLOCKS = {
 _OF_THE_PROCESS = {"os.getpid", "threading.get_ident", "id", "hash"}
 _SEED_NAME = re.compile(r"(?:^|_)(?:seed|random_state)$", re.IGNORECASE)
 _REDUCING = (ast.Mod, ast.BitAnd, ast.FloorDiv, ast.Div, ast.RShift)
-_NUMBERS = {"int", "float", "round", "abs", "str", "hash", "divmod", "math.floor", "numpy.uint32"}
-
-Found = Iterator[tuple[str, ast.AST]]
+_CONVERSIONS = {"int", "float", "round", "abs", "str", "hash", "math.floor"}
 
 
 def find(source: Source) -> Found:
@@ -62,7 +53,7 @@ def find(source: Source) -> Found:
         elif name in _ENTROPY or name.startswith("secrets."):
             if name != "secrets.compare_digest":
                 yield "system-entropy", node
-        elif name in _CLOCKS or name in _OF_THE_PROCESS:
+        elif name in _CLOCKS or (name in _OF_THE_PROCESS and not _is_of_numbers(node)):
             place = _Flow(source).place(node)
             if place is not None and (place[0] == "clock-seed" or name in _CLOCKS):
                 yield place
@@ -72,11 +63,9 @@ def find(source: Source) -> Found:
 
 def _has_no_seed(call: ast.Call) -> bool:
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return not given or (len(given) == 1 and _is_none(given[0]))
-
-
-def _is_none(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+    if not given:
+        return True
+    return len(given) == 1 and isinstance(given[0], ast.Constant) and given[0].value is None
 
 
 def _is_seeded_later(source: Source, node: ast.AST) -> bool:
@@ -84,10 +73,19 @@ def _is_seeded_later(source: Source, node: ast.AST) -> bool:
     return hints.is_set_later(ast.unparse(statement), ast.unparse(source.tree))
 
 
+def _is_of_numbers(call: ast.Call) -> bool:
+    """Whether what is hashed may be a tuple of numbers, whose hash is the same everywhere."""
+    if not call.args or not isinstance(call.args[0], ast.Tuple):
+        return False
+    inside = list(ast.walk(call.args[0]))
+    texts = (n for n in inside if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    return not any(texts) and not any(isinstance(n, ast.JoinedStr) for n in inside)
+
+
 def _is_reduced(source: Source, call: ast.AST) -> bool:
     """Whether a hash becomes a number that means something: `hash(name) % 10`."""
     parent = source.parent(call)
-    if source.called(parent) in _NUMBERS:
+    if source.called(parent) in _CONVERSIONS:
         return _is_reduced(source, parent)
     if getattr(source.function(call), "name", "") == "__hash__":
         return False
@@ -112,7 +110,7 @@ class _Flow:
                 name = self._source.called(parent)
                 if name in _SEEDING:
                     return "clock-seed", parent
-                passes = name in _NUMBERS or node is parent.func
+                passes = name in _CONVERSIONS or node is parent.func
                 return self.place(parent) if passes else None
             case ast.keyword():
                 if parent.arg and _SEED_NAME.search(parent.arg):

@@ -1,9 +1,8 @@
 """Rules for orders: of the files of a folder, and of sets, where an order has an effect."""
 
 import ast
-from collections.abc import Iterator
 
-from repro_keras._src.advice.source import Source
+from repro_keras._src.advice.source import Found, Source
 
 _LISTINGS = {
     "os.listdir",
@@ -23,6 +22,7 @@ _OF_SETS = {"union", "intersection", "difference", "symmetric_difference", "copy
 _FREE = {"len", "sum", "any", "all", "min", "max", "bool", "set", "frozenset", "print"}
 _FREE |= {"math.fsum", "collections.Counter", "numpy.unique", "repr", "str", "id"}
 _FREE |= {"isinstance", "type", "numpy.isin", "numpy.in1d"}
+_LOGGING = {"debug", "info", "warn", "warning", "error", "exception", "log"}
 # Functions that hand on what they get in the order in which they get it, one after the other.
 _SAME = {"list", "tuple", "iter", "reversed", "map", "filter", "tqdm.tqdm", "tqdm.auto.tqdm"}
 _SAME |= {"itertools.chain", "itertools.islice", "itertools.filterfalse"}
@@ -33,18 +33,7 @@ _THROUGH |= {"numpy.array", "numpy.asarray", "numpy.fromiter", "random.shuffle",
 # Methods whose effects are the same in any order, and what a loop may compute for them.
 _ANY_ORDER = {"add", "discard", "update", "unlink", "remove", "rmdir", "rmtree", "removedirs"}
 _ANY_ORDER |= {"touch", "mkdir", "makedirs", "chmod", "copy", "copy2", "copyfile", "copytree"}
-_ANY_ORDER |= {
-    "move",
-    "rename",
-    "replace",
-    "print",
-    "debug",
-    "info",
-    "warn",
-    "warning",
-    "error",
-    "close",
-}
+_ANY_ORDER |= {"move", "rename", "replace", "close", "print", *_LOGGING}
 _ANY_ORDER |= {"write_text", "write_bytes", "pop", "setattr", "delattr"}
 _PLAIN = {"join", "split", "splitext", "basename", "dirname", "abspath", "relpath", "lower", "str"}
 _PLAIN |= {"upper", "strip", "removesuffix", "removeprefix", "startswith", "endswith", "exists"}
@@ -54,7 +43,7 @@ _PLAIN |= {"match", "fullmatch", "search", "group", "groups", "load", "loads", "
 _PLAIN |= {"isdir", "read_text", "read_bytes", "format", "islink", "is_symlink", "replace"}
 
 
-def find(source: Source) -> Iterator[tuple[str, ast.AST]]:
+def find(source: Source) -> Found:
     """Listings and sets of a script whose order has an effect, by rule."""
     for node in source.nodes:
         if _is_listing(source, node):
@@ -70,26 +59,28 @@ def _is_listing(source: Source, node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     name = source.called(node)
-    if name:
-        return name in _LISTINGS or (name.startswith("pathlib.") and name.endswith(".iterdir"))
-    return isinstance(node.func, ast.Attribute) and node.func.attr in _OF_PATHS
+    is_method = isinstance(node.func, ast.Attribute) and node.func.attr in _OF_PATHS
+    return name in _LISTINGS or (is_method and not name.startswith("tensorflow."))
 
 
 def _is_set(source: Source, node: ast.AST) -> bool:
     """Whether a node makes a set; one of numbers has the same order in each process."""
-    if isinstance(node, ast.Set):
-        return not all(map(_is_number, node.elts))
-    if isinstance(node, ast.SetComp):
-        return not _is_number(node.elt)
-    if source.called(node) not in _SETS:
+    if _is_set_of_numbers(node):
         return False
-    assert isinstance(node, ast.Call)
-    given = node.args[0] if node.args else None
-    if isinstance(given, (ast.List, ast.Tuple)):
-        return not all(map(_is_number, given.elts))
-    if isinstance(given, (ast.ListComp, ast.GeneratorExp)):
-        return not _is_number(given.elt)
-    return source.called(given) != "range" if given is not None else True
+    return isinstance(node, (ast.Set, ast.SetComp)) or source.called(node) in _SETS
+
+
+def _is_set_of_numbers(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="set" | "frozenset"), args=[values]):
+            return _is_set_of_numbers(values)
+        case ast.Call(func=ast.Name(id="range")):
+            return True
+        case ast.Set(elts=elements) | ast.List(elts=elements) | ast.Tuple(elts=elements):
+            return all(map(_is_number, elements))
+        case ast.SetComp(elt=element) | ast.ListComp(elt=element) | ast.GeneratorExp(elt=element):
+            return _is_number(element)
+    return False
 
 
 def _is_number(node: ast.AST) -> bool:
@@ -138,10 +129,12 @@ class _Use:
                     return None
                 return self._or(node, self.of(above, is_set=False))
             case ast.For() | ast.AsyncFor() if node is parent.iter:
-                return None if self._is_free(parent.body, parent.target) else node
+                return self._loop(parent, node)
             case ast.Assign(targets=[ast.Tuple(elts=names) | ast.List(elts=names)]):
                 return node if len(names) > 1 else None
             case ast.Assign(targets=[target]) | ast.AnnAssign(target=target):
+                return self._variable(target, is_set)
+            case ast.AugAssign(target=target) if not is_set:
                 return self._variable(target, is_set)
             case ast.NamedExpr():
                 return self._variable(parent.target, is_set) or self.of(parent, is_set=is_set)
@@ -151,6 +144,8 @@ class _Use:
                 return node
             case ast.Attribute():
                 return self._method(parent, node, is_set)
+            case ast.BinOp(op=ast.Sub(), left=ast.Call() as left) if _is_set_of_numbers(left):
+                return None
             case ast.BinOp() | ast.BoolOp():
                 return self.of(parent, is_set=is_set)
             case ast.IfExp() if node is not parent.test:
@@ -178,6 +173,9 @@ class _Use:
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if self._is_free_function(call) or (not name and method in {"update", "isin", *_OF_SETS}):
             return None
+        above = self._source.parent(call)
+        if is_set and name == "iter" and self._source.called(above) == "next":
+            return None  # this too
         if name in _SAME:
             return self._or(node, self.of(call, is_set=False))
         if not name and (method == "extend" or (method == "append" and not is_set)):
@@ -188,7 +186,8 @@ class _Use:
         return node
 
     def _is_free_function(self, call: ast.Call) -> bool:
-        return self._source.called(call) in _FREE or "sort" in _last(call.func)
+        last = _last(call.func)
+        return self._source.called(call) in _FREE or "sort" in last or last in _LOGGING
 
     def _method(self, attribute: ast.Attribute, node: ast.AST, is_set: bool) -> ast.AST | None:
         call = self._source.parent(attribute)
@@ -196,23 +195,23 @@ class _Use:
             return None
         if is_set and attribute.attr in _OF_SETS:
             return self.of(call, is_set=True)
-        if attribute.attr == "pop" and is_set:  # often of a set that has one element only
-            return (
-                node if any(isinstance(n, ast.While) for n in self._source.around(node)) else None
-            )
+        if is_set:  # `pop` is often of a set that has one element only
+            loops = any(isinstance(n, ast.While) for n in self._source.around(node))
+            return node if attribute.attr == "pop" and loops else None
         return node if attribute.attr in ("pop", "index") else None
 
     def _variable(self, target: ast.AST, is_set: bool) -> ast.AST | None:
         if not isinstance(target, (ast.Name, ast.Attribute)):
             return None if is_set else target
-        uses = self._source.uses(target)
-        if any(self._is_sorted(use) for use in uses):
+        if self._is_sorted(target):
             return None
+        uses = self._source.uses(target)
         return next((p for use in uses if (p := self.of(use, is_set=is_set))), None)
 
-    def _is_sorted(self, use: ast.AST) -> bool:
-        attribute = self._source.parent(use)
-        return isinstance(attribute, ast.Attribute) and attribute.attr == "sort"
+    def _is_sorted(self, variable: ast.AST) -> bool:
+        """Whether a variable is sorted in place after it was bound."""
+        above = map(self._source.parent, self._source.uses(variable))
+        return any(isinstance(n, ast.Attribute) and n.attr == "sort" for n in above)
 
     def _collected(self, method: ast.AST, node: ast.AST) -> ast.AST | None:
         """What was put into a list one after the other has an order by that."""
@@ -234,10 +233,14 @@ class _Use:
         is_set = is_set and isinstance(statement, ast.Return)
         return next((p for call in calls if (p := self.of(call, is_set=is_set))), None)
 
-    def _is_free(self, body: list[ast.stmt], target: ast.AST) -> bool:
-        """Whether a loop comes to the same in any order, as far as that is certain."""
-        names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
-        return all(self._is_free_statement(statement, names) for statement in body)
+    def _loop(self, loop: ast.For | ast.AsyncFor, node: ast.AST) -> ast.AST | None:
+        """A loop is free of order where it is certain that it comes to the same in any."""
+        match loop.target:
+            case ast.Tuple(elts=[_, folders, files]) if self._is_sorted(folders):  # of os.walk
+                return self._variable(files, is_set=False)
+        names = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+        is_free = all(self._is_free_statement(statement, names) for statement in loop.body)
+        return None if is_free else node
 
     def _is_free_statement(self, statement: ast.stmt, names: set[str]) -> bool:
         match statement:
@@ -251,6 +254,8 @@ class _Use:
                 return self._returned(value, value, is_set=False) is None
             case ast.Expr(value=ast.Call() as call):
                 return self._is_free_call(call)
+            case ast.Assign(targets=[ast.Subscript(slice=ast.Slice())]):  # of os.walk's folders
+                return True
             case ast.Assign(targets=[ast.Subscript() as target]):  # an entry by its name
                 key = ast.walk(target.slice)
                 return any(isinstance(n, ast.Name) and n.id in names for n in key)

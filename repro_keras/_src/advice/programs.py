@@ -1,9 +1,8 @@
 """Rules that look at the whole of a script: what comes too late, and what threads draw."""
 
 import ast
-from collections.abc import Iterator
 
-from repro_keras._src.advice.source import Source
+from repro_keras._src.advice.source import Found, Source
 
 _PLAIN = ("keras", "tensorflow.keras", "tf_keras")
 _BUILDERS = ("keras.Sequential", "keras.Model", "keras.layers.", "keras.models.")
@@ -18,9 +17,9 @@ _POOLS = {
 }
 _POOL_METHODS = {"submit", "map", "imap", "imap_unordered", "starmap", "apply_async", "map_async"}
 _THREADS = {"threading.Thread", "threading.Timer"}
+_TF_DRAWS = {"normal", "uniform", "truncated_normal", "categorical", "shuffle", "gamma", "poisson"}
+_TF_DRAWS |= {"randint", "dropout", "beta", "binomial"}
 _NO_DRAWS = {"seed", "getstate", "setstate", "get_state", "set_state", "set_seed"}
-
-Found = Iterator[tuple[str, ast.AST]]
 
 
 def find(source: Source) -> Found:
@@ -122,9 +121,5 @@ def _draws(source: Source, call: ast.Call) -> bool:
         return False
     if module in ("tensorflow.random", "keras.random"):
         is_seeded = any(keyword.arg == "seed" for keyword in call.keywords)
-        return not is_seeded and not name.startswith("stateless") and name in _TF_DRAWS
+        return name in _TF_DRAWS and not is_seeded
     return name.islower() and name not in (*_NO_DRAWS, "default_rng")
-
-
-_TF_DRAWS = {"normal", "uniform", "truncated_normal", "categorical", "shuffle", "gamma", "poisson"}
-_TF_DRAWS |= {"randint", "dropout", "beta", "binomial"}

@@ -4,6 +4,9 @@ import ast
 import builtins
 from collections.abc import Iterator
 
+Found = Iterator[tuple[str, ast.AST]]
+"""The names of rules, and where they are broken."""
+
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FUNCTIONS = (*_DEFINITIONS, ast.Lambda)
 
@@ -16,13 +19,11 @@ class Source:
     """A parsed script.
 
     Attributes:
-        text: its text.
         tree: the module.
         nodes: all nodes, as `ast.walk` gives them.
     """
 
     def __init__(self, text: str):
-        self.text = text
         self.tree = ast.parse(text)
         self.nodes = list(ast.walk(self.tree))
         self._parents = {n: parent for parent in self.nodes for n in ast.iter_child_nodes(parent)}
@@ -77,19 +78,20 @@ class Source:
         return self.name(node.func) if isinstance(node, ast.Call) else ""
 
     def definition(self, node: ast.AST) -> ast.AST | None:
-        """The function of the script that an expression is, or names."""
-        if isinstance(node, ast.Lambda):
-            return node
-        name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)
-        found = self._defined.get(name or "", [])
-        return found[0] if len(found) == 1 else None
+        """The function of the script that an expression is, or names; also as `self.name`."""
+        match node:
+            case ast.Lambda():
+                return node
+            case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                found = self._defined.get(name, [])
+                return found[0] if len(found) == 1 else None
+        return None
 
-    def uses(self, bound: ast.AST) -> list[ast.AST]:
+    def uses(self, bound: ast.AST) -> list[ast.Name | ast.Attribute]:
         """Where the variable is read that an assignment has just bound, up to the next one.
 
         A variable is a name in a function, or `self.name` in a class.
         """
-        written = _written(bound)
         written = _written(bound)
         home = self.function(bound)
         if isinstance(bound, ast.Attribute):

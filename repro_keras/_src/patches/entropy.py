@@ -8,7 +8,9 @@ import functools
 from repro_keras._src import guard
 from repro_keras._src.patches.patch import Patch
 
-_ENTROPY = 'Draw from a generator with a seed instead, such as random.Random(repro.seed_for("a"))'
+_UNSEEDED = "This generator has no seed: it takes one from the operating system"
+_SEED_IT = 'Give it one: {}(repro.seed_for("a name")).'
+_DRAW = 'Draw from a generator with a seed instead: random.Random(repro.seed_for("a name"))'
 
 
 def _watch_entropy(original):
@@ -16,7 +18,7 @@ def _watch_entropy(original):
     def urandom(size, /):
         guard.catch(
             "This takes random bytes from the operating system",
-            f"{_ENTROPY}; its randbytes(n) are bytes, and uuid.UUID(bytes=…) makes a UUID of 16.",
+            f"{_DRAW} has randbytes(n), of which uuid.UUID(bytes=…) makes a UUID.",
             guard.user_frame(through=("uuid",)),
         )
         return original(size)
@@ -30,7 +32,7 @@ def _watch_system_random(original):
     def seed(self, *args, **kwds):
         guard.catch(
             "random.SystemRandom draws from the operating system",
-            f"{_ENTROPY}.",
+            f"{_DRAW}.",
             _maker(self, guard.user_frame(through=("random",))),
         )
         return original(self, *args, **kwds)
@@ -43,8 +45,8 @@ def _watch_random(original):
     def seed(self, a=None, version=2):
         if a is None:
             guard.catch(
-                "This generator has no seed: it takes one from the operating system",
-                'Give it one: random.Random(repro.seed_for("a name")).',
+                _UNSEEDED,
+                _SEED_IT.format("random.Random"),
                 _maker(self, guard.user_frame(through=("random",))),
             )
         return original(self, a, version)
@@ -59,50 +61,20 @@ def _maker(generator, frame):
     return frame
 
 
-def _watch_seeding(original):
-    def seed(a=None, version=2):
-        if a is None:
-            guard.catch(
-                "random.seed() without a seed takes one from the operating system",
-                "Give it one, or leave it out: Python's generator is seeded already.",
-                guard.user_frame(),
-            )
-        return original(a, version)
+def _watch_seed(module, what, fix):
+    """Makes the wrapper of a function that takes a seed, or makes one up."""
 
-    return _of_module(seed, "random", original)
+    def make(original):
+        @functools.wraps(original)
+        def watched(*given, **named):
+            if all(value is None for value in (*given[:1], *named.values())):
+                guard.catch(what, fix, guard.user_frame())
+            return original(*given, **named)
 
+        watched.__module__, watched.__qualname__ = module, original.__name__
+        return watched
 
-def _watch_default_rng(original):
-    def default_rng(seed=None):
-        if seed is None:
-            guard.catch(
-                "This generator has no seed: it takes one from the operating system",
-                'Give it one: np.random.default_rng(repro.seed_for("a name")).',
-                guard.user_frame(),
-            )
-        return original(seed)
-
-    return _of_module(default_rng, "numpy.random", original)
-
-
-def _watch_numpy_seeding(original):
-    def seed(seed=None):
-        if seed is None:
-            guard.catch(
-                "np.random.seed() without a seed takes one from the operating system",
-                "Give it one, or leave it out: NumPy's generator is seeded already.",
-                guard.user_frame(),
-            )
-        return original(seed)
-
-    return _of_module(seed, "numpy.random", original)
-
-
-def _of_module(function, module, original):
-    """A function that is pickled by where it is found in public."""
-    function.__module__, function.__qualname__ = module, function.__name__
-    function.__doc__, function.__wrapped__ = original.__doc__, original
-    return function
+    return make
 
 
 PATCHES = (
@@ -127,7 +99,11 @@ PATCHES = (
     Patch(
         target="random:seed",
         parameters=("a", "version"),
-        make=_watch_seeding,
+        make=_watch_seed(
+            "random",
+            "random.seed() without a seed takes one from the operating system",
+            "Give it one, or leave it out: Python's generator is seeded already.",
+        ),
         why="the guard: without a seed it undoes the seed that there is",
     ),
 )
@@ -136,13 +112,17 @@ NUMPY = (
     Patch(
         target="numpy.random:default_rng",
         parameters=None,
-        make=_watch_default_rng,
+        make=_watch_seed("numpy.random", _UNSEEDED, _SEED_IT.format("np.random.default_rng")),
         why="the guard: without a seed it is seeded by the operating system",
     ),
     Patch(
         target="numpy.random:seed",
         parameters=None,
-        make=_watch_numpy_seeding,
+        make=_watch_seed(
+            "numpy.random",
+            "np.random.seed() without a seed takes one from the operating system",
+            "Give it one, or leave it out: NumPy's generator is seeded already.",
+        ),
         why="the guard: without a seed it undoes the seed that there is",
     ),
 )
