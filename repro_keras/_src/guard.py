@@ -17,6 +17,8 @@ from repro_keras._src.errors import GuardError, ReproWarning
 caught: dict[tuple[str, int], str] = {}
 """What was caught so far, by file and line: once per place."""
 
+_passed_over: set[tuple[str, int]] = set()
+
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -45,11 +47,9 @@ def _is_users(frame: types.FrameType) -> bool:
     return not file.startswith((_LIBRARY, _OURS)) and not any(part in file for part in _INSTALLED)
 
 
-def source(frame: types.FrameType) -> tuple[str, str]:
-    """The line that a frame is at, and the whole file; empty where there is no source."""
-    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
-    line = lines[frame.f_lineno - 1] if 0 < frame.f_lineno <= len(lines) else ""
-    return line, "".join(lines)
+def line_of(frame: types.FrameType) -> str:
+    """The line of source that a frame is at; empty where there is no source."""
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
 
 
 def catch(what: str, fix: str, frame: types.FrameType | None) -> None:
@@ -67,14 +67,17 @@ def catch(what: str, fix: str, frame: types.FrameType | None) -> None:
     if frame is None or mode == "off":
         return
     file, line = place = frame.f_code.co_filename, frame.f_lineno
-    said, text = source(frame)
+    is_new = place not in caught
+    if place in _passed_over or not (is_new or mode == "error"):
+        return  # it may be called very often
+    said, text = line_of(frame), "".join(linecache.getlines(file))
     if hints.is_ignored(said) or hints.is_set_later(said, text):
+        _passed_over.add(place)
         return
     message = (
         f"{what}, which is another in each run. {fix} Where no result depends on it, end the line "
         "with `# repro: ignore`."
     )
-    is_new = place not in caught
     caught[place] = message
     if mode == "error":
         raise GuardError(f"{file}, line {line}: {message}")

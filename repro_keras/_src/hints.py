@@ -2,18 +2,15 @@
 
 import re
 
-_IGNORED = re.compile(r"#\s*repro:\s*ignore\b")
-_ASSIGNED = re.compile(r"\s*([\w.]+)\s*(?::[^=]+)?=[^=]")
-
 
 def is_ignored(line: str) -> bool:
     """Whether a line ends with `# repro: ignore`."""
-    return _IGNORED.search(line) is not None
+    return re.search(r"#\s*repro:\s*ignore\b", line) is not None
 
 
 def is_set_later(line: str, text: str) -> bool:
     """Whether the text seeds the generator that a line makes, or gives it a state."""
-    assigned = _ASSIGNED.match(line)
+    assigned = re.match(r"\s*([\w.]+)\s*(?::[^=]+)?=[^=]", line)
     if assigned is None:
         return False
     name = re.escape(assigned[1])

@@ -56,7 +56,7 @@ def _watch_random(original):
 
 def _maker(generator, frame):
     """The frame, where its line names the class: the unpickler makes generators unseeded too."""
-    if frame is None or type(generator).__name__ not in guard.source(frame)[0]:
+    if frame is None or type(generator).__name__ not in guard.line_of(frame):
         return None
     return frame
 
