@@ -73,6 +73,10 @@ class CellError(RunError):
         self.error = error
 
 
+class NotPortableError(ReproError, RuntimeError):
+    """Something has no form that comes to the same bits on every make of CPU."""
+
+
 class NotCoveredError(RunError):
     """The guarantee does not cover this machine or software; `reasons` says what is another."""
 

@@ -56,6 +56,7 @@ def install_in_backend() -> None:
     from repro_keras._src.patches import (
         data_seeds,
         exact,
+        exact_graphs,
         exact_updates,
         graphs,
         random_ops,
@@ -73,7 +74,7 @@ def install_in_backend() -> None:
         *data_seeds.PIPELINES,
     ]
     if config.config().guarantee == "portable":  # settled by now: it is too late to change it
-        rows += (*exact.PATCHES, *exact_updates.PATCHES)
+        rows += (*exact.PATCHES, *exact_updates.PATCHES, *exact_graphs.PATCHES)
     try:
         _put_in_place(rows)
     except (SeamError, ImportError) as error:

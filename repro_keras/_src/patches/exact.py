@@ -105,7 +105,63 @@ def _local_response(original):
     return lrn
 
 
+def _batch_normalization_for_xla(original):
+    @functools.wraps(original)
+    def operation(
+        x,
+        scale,
+        offset,
+        mean,
+        variance,
+        epsilon=1e-4,
+        exponential_avg_factor=1,
+        data_format="NHWC",
+        is_training=True,
+        name=None,
+    ):
+        if not for_xla():
+            return original(
+                x=x,
+                scale=scale,
+                offset=offset,
+                mean=mean,
+                variance=variance,
+                epsilon=epsilon,
+                exponential_avg_factor=exponential_avg_factor,
+                data_format=data_format,
+                is_training=is_training,
+                name=name,
+            )
+        x = ops.convert_to_tensor(x)
+        narrow, x = x.dtype, math_ops.cast(x, dtypes.float32)
+        channel = data_format.index("C")
+        axes = [axis for axis in range(len(data_format)) if axis != channel]
+        shape = [1] * len(data_format)
+        shape[channel] = -1
+        mean, variance = (ops.convert_to_tensor(each) for each in (mean, variance))
+        new_mean, new_variance = mean, variance
+        if is_training:
+            new, old = exponential_avg_factor, 1 - exponential_avg_factor
+            count = math_ops.cast(array_ops.size(x) // array_ops.shape(x)[channel], x.dtype)
+            of_batch = math_ops.reduce_mean(x, axes)
+            squares = math_ops.squared_difference(x, array_ops.reshape(of_batch, shape))
+            of_squares = math_ops.reduce_mean(squares, axes)
+            unbiased = of_squares * (count / math_ops.maximum(count - 1, 1))
+            new_mean, new_variance = new * of_batch, new * unbiased
+            if exponential_avg_factor != 1:
+                new_mean, new_variance = old * mean + new_mean, old * variance + new_variance
+            mean, variance = of_batch, of_squares
+        factor = gen_math_ops.rsqrt(variance + epsilon) * scale
+        mean, factor, offset = (array_ops.reshape(each, shape) for each in (mean, factor, offset))
+        y = math_ops.cast((x - mean) * factor + offset, narrow)
+        spare = array_ops.zeros([0], dtypes.float32)  # for the gradient's kernel
+        return [y, new_mean, new_variance, spare, spare, spare]
+
+    return operation
+
+
 _WHY = "it is computed from approximations, which each make of CPU has of its own"
+_WHY_FUSED = "XLA makes an approximation of 1/sqrt(x) of what it has as one operation"
 _WHY_XLA = "XLA makes an approximation of x / sqrt(y) and x**-0.5, where it sees them in float32"
 
 
@@ -142,6 +198,15 @@ PATCHES = (
     _row("gen_math_ops:Ndtri"),
     _row("gen_math_ops:sqrt", make=_sqrt_for_xla, why=_WHY_XLA),
     _row("gen_math_ops:_pow", "x y", _pow_for_xla, _WHY_XLA),
+    *(
+        _row(
+            f"gen_nn_ops:{name}",
+            "x scale offset mean variance epsilon exponential_avg_factor data_format is_training",
+            _batch_normalization_for_xla,
+            _WHY_FUSED,
+        )
+        for name in ("fused_batch_norm_v3", "FusedBatchNormV3")
+    ),
     _row("gen_nn_ops:lrn", "input depth_radius bias alpha beta", _local_response),
     _row("gen_nn_ops:LRN", "input depth_radius bias alpha beta", _local_response),
 )
