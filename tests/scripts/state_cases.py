@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -595,6 +596,51 @@ def loop(place, steps, stop=None):
     digest = repro.digest(state.latest())
     state.folder.unlock()
     return losses, float(metric.result()), repro.digest(model), repro.digest(optimizer), digest
+
+
+class Wait(keras.callbacks.Callback):
+    """Gives the threads that read ahead the time to come to the end."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        time.sleep(0.02)
+
+
+def pipeline(kind):
+    """Batches of which the last were shuffled, and read ahead, before they are used."""
+    data = tf.data.Dataset.from_tensor_slices((rows[:22], targets[:22]))
+    if kind == "twice":
+        data = data.shuffle(5)
+    elif kind == "two in a row":
+        data = data.take(8).shuffle(4).concatenate(data.skip(8).shuffle(3))
+    data = data.shuffle(7).batch(4)
+    if kind == "repeated":
+        data = data.repeat()
+    return data.prefetch(2)
+
+
+def on_pipeline(kind, place, kill, setting):
+    data, options = pipeline(kind), {}
+    if kind == "repeated":
+        options = {"steps_per_epoch": 7}
+    elif kind.startswith("validated"):
+        options = {"validation_data": data if kind.endswith("with it") else pipeline("")}
+    found = trained(
+        place, data=(data,), kill=kill, callbacks=[Wait()], setting=setting, **options
+    )
+    return found and (found["history"], found["model"])
+
+
+def the_passes_to_come_are_known_when_all_was_shuffled():
+    wrong = []
+    for kind in ("once", "twice", "two in a row", "repeated", "validated", "validated with it"):
+        expected = on_pipeline(kind, new_folder(), None, {"save_freq": 1})
+        for freq, kills in ((1, (5, 11)), ("epoch", (9,))):
+            for kill in kills:
+                place = new_folder()
+                on_pipeline(kind, place, kill, {"save_freq": freq})
+                if on_pipeline(kind, place, None, {"save_freq": freq}) != expected:
+                    wrong.append((kind, freq, kill))
+    return not wrong or str(wrong)
 
 
 def a_loop_of_ones_own_goes_on():

@@ -4,8 +4,8 @@ from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
 from repro_keras._src import seeding
-from repro_keras._src.errors import StateError
-from repro_keras._src.patches import positions
+from repro_keras._src.errors import SaveError, StateError
+from repro_keras._src.patches import positions, shuffles
 from repro_keras._src.state import generators, plain, variables
 
 
@@ -30,13 +30,25 @@ def restore_generators(states: dict) -> None:
 
 
 def capture_iterators(iterators: dict, arrays: plain.Arrays) -> None:
-    """Puts the checkpoints of iterators of `tf.data` into `arrays`."""
+    """Puts the checkpoints of iterators of `tf.data` into `arrays`.
+
+    Raises:
+        StateError: where an iterator cannot be saved.
+        SaveError: where it cannot be just now.
+    """
     for name, iterator in iterators.items():
-        files = positions.checkpoint(iterator)
+        files = shuffles.checkpoint(iterator)
         if files is None:
             raise StateError(
                 f"The iterator {name!r} has a Python function or a random operation, so that its "
                 "place cannot be saved. Make its batches of their number, or of arrays."
+            )
+        dataset = iterator._dataset
+        if not shuffles.follow_passes(dataset) and not shuffles.are_in(files, dataset):
+            raise SaveError(
+                f"The iterator {name!r} has read the last element of what it shuffles, and begins "
+                "to shuffle again at its next; between the two, its place cannot be saved. The "
+                "next state will be, or put repeat() before batch()."
             )
         for file, content in files.items():
             arrays[f"{positions.OPAQUE}{name}/{file}"] = content
@@ -47,4 +59,4 @@ def restore_iterators(iterators: dict, arrays: plain.Arrays) -> None:
     for name, iterator in iterators.items():
         begin = f"{positions.OPAQUE}{name}/"
         files = {n.removeprefix(begin): a for n, a in arrays.items() if n.startswith(begin)}
-        positions.restore_checkpoint(iterator, files)
+        shuffles.restore_checkpoint(iterator, files)

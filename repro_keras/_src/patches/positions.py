@@ -7,11 +7,9 @@ saved (a Python function, a random operation), by running through it again. So i
 
 import functools
 import itertools
-import tempfile
 import warnings
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +20,7 @@ from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
 
 from repro_keras._src import backends, digest, order
 from repro_keras._src.errors import CanonicalError, ReproWarning, StateError
-from repro_keras._src.patches import generators
+from repro_keras._src.patches import generators, shuffles
 from repro_keras._src.patches import order as orders
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.patches.weak import ByIdentity
@@ -94,7 +92,6 @@ class Place:
             "pass": passes.number,
             "used": used,
             "before": before,
-            "log": "".join(passes.log),
             "batches": None if self._adapter.num_batches else epochs._num_batches,
         }
         if isinstance(self._adapter, PyDatasetAdapter):
@@ -104,6 +101,7 @@ class Place:
         elif isinstance(self._adapter, GeneratorDataAdapter):
             place["last"] = _stream_of(self._adapter).last()
         place["validation"] = self._capture_validation()
+        place["log"] = "".join(mark for mark in passes.log if self._dataset(mark) is not None)
         return plain.pack(place, arrays, "data")
 
     def restore(self, packed, steps: int | None, arrays: plain.Arrays) -> None:
@@ -148,7 +146,7 @@ class Place:
             hooks.made_already = False
 
     def _checkpoint(self, iterator, arrays: plain.Arrays) -> None:
-        files = checkpoint(iterator)
+        files = shuffles.checkpoint(iterator)
         if files is None:
             if not self._warned:
                 self._warned = True
@@ -160,69 +158,50 @@ class Place:
                     stacklevel=2,
                 )
             return
+        dataset = self._dataset("t")
+        if not shuffles.follow_passes(dataset) and not shuffles.are_in(files, dataset):
+            return  # it is gone through again: the passes to come are not in it
         for name, content in files.items():
             arrays[f"{_ITERATOR}/{name}"] = content
+
+    def _dataset(self, mark: str) -> tf.data.Dataset | None:
+        """The training data or the validation data, where it is a data set of TensorFlow's."""
+        if mark == "v":
+            found = self._validation_data
+        elif isinstance(self._adapter, TFDatasetAdapter):
+            found = self._epochs._distributed_dataset
+        else:
+            found = None
+        return found if isinstance(found, tf.data.Dataset) else None
 
     def _go_back(self, used: int, place: dict, arrays: plain.Arrays) -> None:
         """Puts the passes over a `tf.data.Dataset`, and over the validation data, where they were.
 
         How often a data set was begun decides its order where it is shuffled, and the validation
-        data may be made of the same one: all passes are begun again, in their order. One that
-        can be saved is not run through.
+        data may be made of the same one: all passes are begun again, in their order, and gone
+        through where that is not enough.
         """
         names = [name for name in arrays if name.startswith(f"{_ITERATOR}/")]
         files = {name.removeprefix(f"{_ITERATOR}/"): arrays[name] for name in names}
         log, passes = place["log"], self._passes
-        of_training = isinstance(self._adapter, TFDatasetAdapter)
-        datasets = {
-            "t": self._epochs._distributed_dataset if of_training else None,
-            "v": self._validation_data,
-        }
-        if not used and files and "v" not in log:  # the last iterator knows how many there were
-            restore_checkpoint(iter(datasets["t"]), files)
-            log = ""
-        current = log.rindex("t") if used else None
-        saveable: dict[str, bool] = {}
+        current = log.rindex("t") if used and "t" in log else None
+        is_enough: dict[str, bool] = {}
         for number, mark in enumerate(log):
-            dataset = datasets[mark]
-            if not isinstance(dataset, tf.data.Dataset):
-                continue
+            if mark == "t" and files and used:
+                continue  # below
+            dataset = self._dataset(mark)
             iterator = iter(dataset)
+            if mark not in is_enough:
+                can_be_saved = bool(files) if mark == "t" else bool(shuffles.checkpoint(iterator))
+                is_enough[mark] = can_be_saved and shuffles.follow_passes(dataset)
+            count = 0 if is_enough[mark] else None
             if number == current:
-                passes.begun = iterator
-            elif mark not in saveable:
-                saveable[mark] = bool(files) if mark == "t" else checkpoint(iterator) is not None
-            if number != current or not files:
-                whole = number != current and not saveable[mark]
-                count = None if whole else used if number == current else 1
-                for _ in itertools.islice(iterator, count):
-                    pass
-        if passes.begun is not None and files:
-            restore_checkpoint(passes.begun, files)
-        passes.log[:] = place["log"]
-        if used and not of_training:
-            del passes.log[current]  # it is begun once more
-
-
-def checkpoint(iterator) -> dict[str, np.ndarray] | None:
-    """TensorFlow's checkpoint of an iterator; `None` where it has none."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            tf.train.Checkpoint(iterator=iterator).write(f"{folder}/x")
-        except (tf.errors.FailedPreconditionError, tf.errors.UnimplementedError, ValueError):
-            return None
-        return {
-            path.name: np.frombuffer(path.read_bytes(), "uint8")
-            for path in sorted(Path(folder).iterdir())
-        }
-
-
-def restore_checkpoint(iterator, files: dict[str, np.ndarray]) -> None:
-    """Puts an iterator where a checkpoint was taken."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            Path(folder, name).write_bytes(content.tobytes())
-        tf.train.Checkpoint(iterator=iterator).read(f"{folder}/x").assert_consumed()
+                passes.begun, count = iterator, used
+            for _ in itertools.islice(iterator, count):
+                pass
+        if files and used:
+            passes.begun = shuffles.continued(self._dataset("t"), files, log.count("t"))
+        passes.log[:] = log
 
 
 class _Hooks:
