@@ -436,6 +436,35 @@ def test_what_has_its_state_out_of_reach_is_named(tmp_path):
         v1.save_state(None, tmp_path / "s")
 
 
+@pytest.mark.parametrize("make", ["make_initializable_iterator", "make_one_shot_iterator"])
+def test_the_passes_to_come_are_known(make, tmp_path):
+    """Between the last batch of a pass and the next, no checkpoint of TensorFlow's has them."""
+    path = tmp_path / "state.safetensors"
+
+    def batches(steps, save_after=None):
+        with tf.Graph().as_default(), tf.Session() as session:
+            options = tf.data.Options()
+            options.experimental_optimization.apply_default_optimizations = False  # read no further
+            data = tf.data.Dataset.range(10).shuffle(7).batch(4).repeat().with_options(options)
+            iterator = getattr(tf.data, make)(data)
+            if make == "make_initializable_iterator":
+                session.run(iterator.initializer)
+            batch, found = iterator.get_next(), []
+            for step in range(tf.restore_state(session, path) or 0, steps):
+                found.append(session.run(batch).tolist())
+                if save_after is not None:
+                    tf.save_state(session, path, step + 1)
+            return found
+
+    whole = batches(8)
+    assert whole[:3] != whole[3:6]  # it is shuffled anew
+    batches(2, save_after=2)
+    assert batches(8) == whole[2:]
+    with pytest.warns(repro.ReproWarning, match="between the two"):
+        batches(3, save_after=3)
+    assert batches(8) == whole[2:]  # from the state before
+
+
 def test_an_iterator_that_calls_python_is_named(tmp_path):
     data = tf.data.Dataset.range(5).map(lambda x: tf.py_func(lambda v: v, [x], tf.int64))
     iterator = tf.data.make_initializable_iterator(data)

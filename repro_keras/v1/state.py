@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import tempfile
+import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
 from repro_keras._src import config
-from repro_keras._src.errors import ConfigError, FileFormatError, StateError
-from repro_keras._src.patches import random_ops, sessions
+from repro_keras._src.errors import ConfigError, FileFormatError, ReproWarning, StateError
+from repro_keras._src.patches import random_ops, sessions, shuffles
 from repro_keras._src.state import files, generators, plain, value
 
 _VARIABLE, _RANDOM_OP, _ITERATOR = "variable", "random op", "iterator"
@@ -27,7 +28,8 @@ def save_state(session: tf.Session, path: str | os.PathLike, position: Any = Non
 
     That is: all variables (the optimizers' slots, the local ones too), the state of every random
     op, of every iterator of `tf.data`, and of Python's and NumPy's generators; and `position`,
-    which tells where the loop is in what it feeds. The file is written whole or not at all.
+    which tells where the loop is in what it feeds. The file is written whole or not at all: not
+    where an iterator is just between two passes over what it shuffles, with a warning.
 
     Args:
         session: the session, also a monitored one.
@@ -56,11 +58,23 @@ def save_state(session: tf.Session, path: str | os.PathLike, position: Any = Non
             "keeps them in its kernels. Expected: ops without a seed (theirs is made of their "
             "names), outside of the functions of data sets."
         )
+    iterators = _iterator_states(session)
+    for iterator in _iterators(session.graph):
+        if iterator.name in iterators and not iterator.has_all(iterators[iterator.name]):
+            warnings.warn(
+                f"The iterator {iterator.name!r} has read the last element of what it shuffles, "
+                "and begins to shuffle again at its next; between the two, its place cannot be "
+                f"saved. {path} stays as it was until the next save. With repeat() before "
+                "batch() there is no such place.",
+                ReproWarning,
+                stacklevel=2,
+            )
+            return
     arrays: dict[str, np.ndarray] = {}
     for kind, found in (
         (_VARIABLE, sessions.values(session)),
         (_RANDOM_OP, _states(session)),
-        (_ITERATOR, _iterator_states(session)),
+        (_ITERATOR, iterators),
     ):
         arrays.update({f"{kind}/{name}": np.asarray(found[name]) for name in sorted(found)})
     kinds = (_VARIABLE, _RANDOM_OP, _ITERATOR)
@@ -187,12 +201,24 @@ def _differences(session: tf.Session, state: value.State) -> list[str]:
 
 
 class _Iterator(NamedTuple):
-    """An iterator of `tf.data`, with the ops that write it to a file and read it."""
+    """An iterator of `tf.data`, with the ops that write it to a file and read it.
+
+    `sources` are the types of the ops that make its data, of each data set that it can be given.
+    """
 
     name: str
     file: tf.Tensor
     save: tf.Operation
     restore: tf.Operation
+    sources: list[list[str]]
+
+    def has_all(self, packed: np.ndarray) -> bool:
+        """Whether its checkpoint has the places of all that will shuffle again."""
+        places = shuffles.places(packed.tobytes())
+        return any(
+            "RepeatDataset" not in types or places == sum(map(shuffles.is_shuffle, types))
+            for types in self.sources
+        )
 
 
 _known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -215,7 +241,28 @@ def _iterator(graph: tf.Graph, op: tf.Operation) -> _Iterator:
         save = tf.raw_ops.SaveV2(**about, tensors=[state])
         (read,) = tf.raw_ops.RestoreV2(**about, dtypes=[tf.variant])
         restore = tf.raw_ops.DeserializeIterator(resource_handle=resource, serialized=read)
-    return _Iterator(op.name, file, save, restore)
+    return _Iterator(op.name, file, save, restore, _sources(graph, op))
+
+
+def _sources(graph: tf.Graph, iterator: tf.Operation) -> list[list[str]]:
+    if iterator.type == "OneShotIterator":
+        function = iterator.get_attr("dataset_factory").name
+        library = graph.as_graph_def().library.function
+        return [
+            [node.op for node in each.node_def]
+            for each in library
+            if each.signature.name == function
+        ]
+    found = []
+    for op in iterator.outputs[0].consumers():
+        if op.type == "MakeIterator":
+            seen, waiting = set(), [op.inputs[0].op]
+            while waiting:
+                source = waiting.pop()
+                seen.add(source)
+                waiting += [tensor.op for tensor in source.inputs if tensor.op not in seen]
+            found.append([source.type for source in seen])
+    return found
 
 
 @contextlib.contextmanager

@@ -624,9 +624,7 @@ def on_pipeline(kind, place, kill, setting):
         options = {"steps_per_epoch": 7}
     elif kind.startswith("validated"):
         options = {"validation_data": data if kind.endswith("with it") else pipeline("")}
-    found = trained(
-        place, data=(data,), kill=kill, callbacks=[Wait()], setting=setting, **options
-    )
+    found = trained(place, data=(data,), kill=kill, callbacks=[Wait()], setting=setting, **options)
     return found and (found["history"], found["model"])
 
 

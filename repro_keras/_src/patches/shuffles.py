@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-_SHUFFLES = ("_ShuffleDataset", "_RandomDataset")
 _KEY = b"epoch_num_random_samples"  # by which a checkpoint has the place of a generator of seeds
 # These make the iterator of their input as they are made, and only then.
 _AT_ONCE = {
@@ -55,15 +54,26 @@ def follow_passes(dataset) -> bool:
 
 def are_in(files: dict[str, np.ndarray], dataset) -> bool:
     """Whether a checkpoint has the places of all that shuffles."""
-    found = sum(content.tobytes().count(_KEY) for content in files.values())
+    found = sum(places(content.tobytes()) for content in files.values())
     return found == sum(1 for _ in _shuffles(dataset))
+
+
+def places(content: bytes) -> int:
+    """How many generators of seeds a checkpoint has the places of."""
+    return content.count(_KEY)
+
+
+def is_shuffle(name: str) -> bool:
+    """Whether a data set, by its class or the type of its operation, is one that shuffles."""
+    return name.lstrip("_").startswith(("ShuffleDataset", "RandomDataset"))
 
 
 def _shuffles(dataset, at_once: bool = True) -> Iterator[tuple[object, bool]]:
     """What shuffles in a data set, and whether it is begun as soon as a pass over all is."""
-    if type(dataset).__name__ in _SHUFFLES:
+    name = type(dataset).__name__
+    if is_shuffle(name):
         yield dataset, at_once
-    at_once = at_once and type(dataset).__name__ in _AT_ONCE
+    at_once = at_once and name in _AT_ONCE
     for source in dataset._inputs():
         yield from _shuffles(source, at_once)
 
