@@ -469,6 +469,53 @@ def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
         raise RunError("; ".join(map(str, failed)))
 
 
+@main.command("migrate")
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option("--write", is_flag=True, help="Rewrite the files; else nothing is written.")
+@click.option(
+    "--v1/--no-v1",
+    "v1",
+    default=None,
+    help="Take PATHS for scripts of TensorFlow 1, or of TensorFlow 2. [default: as each says]",
+)
+@_AS_JSON
+def migrate_command(paths: tuple[str, ...], write: bool, v1: bool | None, as_json: bool) -> None:
+    """Rewrite scripts that use Keras to use repro_keras; show what would change.
+
+    PATHS are scripts, notebooks and folders of them. Imports and names of keras, tf.keras and
+    TensorFlow 1 are rewritten, and the lines of recipes for reproducible results go where they are
+    not needed any more. The exit code is 0 where nothing is left to do by hand, 1 where something
+    is, which is listed, and 2 where a file could not be read or written.
+    """
+    from repro_keras._src import migrate
+
+    found = list(migrate.migrate(paths, v1=v1, write=write))
+    if as_json:
+        rows = [{**dataclasses.asdict(file), "diff": file.diff()} for file in found]
+        for row in rows:
+            del row["before"], row["after"]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for file in found:
+            _show_migrated(file)
+    if any(file.trouble for file in found):
+        sys.exit(TROUBLE)
+    sys.exit(DIFFERENT if any(file.left for file in found) else SAME)
+
+
+def _show_migrated(file) -> None:
+    """Shows the diff, and on the standard error what is to be said of it."""
+    click.echo(file.diff(), nl=False)
+    for finding in file.removed:
+        click.echo(f"not needed: {finding}", err=True)
+    for finding in file.left:
+        click.echo(f"left: {finding}", err=True)
+    for trouble in file.trouble:
+        click.echo(f"repro-keras: {trouble}", err=True)
+    if file.written:
+        click.echo(f"rewritten: {file.file}", err=True)
+
+
 @main.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:

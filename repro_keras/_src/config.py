@@ -107,7 +107,7 @@ STAGES = (
     Stage(("guard",), "at any time", "", False, "it is read at each call that is guarded"),
 )
 
-_BLAS_SWITCHES = (
+BLAS_SWITCHES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -126,7 +126,7 @@ _outside: dict[str, str | None] = {}  # what the environment said before us
 def switches(config: ReproConfig) -> dict[str, str | None]:
     """The environment variables that a configuration sets (`None`: removes)."""
     portable = config.guarantee == "portable"
-    result: dict[str, str | None] = dict.fromkeys(_BLAS_SWITCHES, str(config.threads))
+    result: dict[str, str | None] = dict.fromkeys(BLAS_SWITCHES, str(config.threads))
     # TensorFlow's own default for the first depends on the CPU.
     result["TF_ENABLE_ONEDNN_OPTS"] = "1"
     result["ONEDNN_MAX_CPU_ISA"] = "AVX2" if portable else "DEFAULT"

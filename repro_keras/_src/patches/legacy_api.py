@@ -19,7 +19,7 @@ _LAYERS = (
 )
 
 # Submodules of Keras 2.2 that tf_keras has elsewhere.
-_MOVED = {
+MOVED = {
     **{f"layers.{name}": "layers" for name in _LAYERS.split()},
     "engine": "layers",
     "engine.topology": "layers",
@@ -29,7 +29,7 @@ _MOVED = {
 
 # Those that are where they were, but in no API.
 _UTILS = ("conv_utils", "data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils")
-_ALL_MOVED = (*_MOVED, *(f"utils.{name}" for name in (*_UTILS, "vis_utils")))
+ALL_MOVED = (*MOVED, *(f"utils.{name}" for name in (*_UTILS, "vis_utils")))
 
 
 def module(name: str):
@@ -48,7 +48,7 @@ def module(name: str):
     _require_graphs()
     if not name:
         return importlib.import_module(API)
-    name = _MOVED.get(name, name)
+    name = MOVED.get(name, name)
     return next(filter(None, (_found(f"{parent}.{name}") for parent in _PARENTS)), None)
 
 
@@ -81,7 +81,7 @@ def names_elsewhere(name: str) -> set[str]:
     here = vars(sys.modules[f"{API}.{name}" if name else API])
     twin = _found(f"tf_keras.{name}" if name else "tf_keras")
     names = {other for other in vars(twin or object) if not other.startswith("_")} | {
-        moved.rpartition(".")[2] for moved in _ALL_MOVED if moved.rpartition(".")[0] == name
+        moved.rpartition(".")[2] for moved in ALL_MOVED if moved.rpartition(".")[0] == name
     }
     return {other for other in names if other not in here}
 
