@@ -23,8 +23,10 @@ import fresh
 import numpy as np
 
 
-def run(script, *arguments, env=None, cwd=None, check=True):
+def run(script, *arguments, hash_seed="0", env=None, cwd=None, check=True):
     """Runs a script in a fork, as `fresh.run` does in a fresh process.
+
+    There is one process to fork from for each hash seed.
 
     Its `atexit` functions are not called, and what reads the environment as it is loaded (NumPy,
     TensorFlow) has read the parent's.
@@ -32,7 +34,7 @@ def run(script, *arguments, env=None, cwd=None, check=True):
     with tempfile.TemporaryDirectory() as folder:
         out, errors = Path(folder, "out"), Path(folder, "errors")
         argv = [str(fresh.SCRIPTS / script), *map(str, arguments)]
-        parent = _parent()
+        parent = _parent(str(hash_seed))
         call = {"argv": argv, "out": str(out), "errors": str(errors), "env": env or {}, "cwd": cwd}
         parent.stdin.write(json.dumps(call, default=str) + "\n")
         parent.stdin.flush()
@@ -49,8 +51,8 @@ def run_json(script, *arguments, **options):
 
 
 @functools.cache
-def _parent():
-    environment = {**fresh.environment(), **fresh.TENSORFLOW_FIRST, "PYTHONHASHSEED": "0"}
+def _parent(hash_seed):
+    environment = {**fresh.environment(), **fresh.TENSORFLOW_FIRST, "PYTHONHASHSEED": hash_seed}
     process = subprocess.Popen(
         [sys.executable, __file__],
         env=environment,

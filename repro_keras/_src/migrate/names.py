@@ -168,7 +168,7 @@ def _has(roots: tuple[str, ...], name: str) -> bool:
             return True
         if not any(part in _bound(folder) for folder in folders):
             return False
-        folders = [place for folder in folders if (place := folder / part).is_dir()]
+        folders = [folder / part for folder in folders if _bound(folder / part)]
     return True
 
 
@@ -181,11 +181,14 @@ def _folder(root: str) -> Path | None:
 
 @functools.cache
 def _bound(folder: Path) -> frozenset[str]:
-    """The names that a package's file binds, and its submodules."""
-    found = {entry.name.removesuffix(".py") for entry in folder.iterdir() if entry.suffix != ".pyi"}
-    source = folder / "__init__.py"
-    tree = ast.parse(source.read_text(encoding="utf-8")) if source.exists() else ast.Module([], [])
-    for node in ast.walk(tree):
+    """The names that a module's file binds, and its submodules; none where there is no module."""
+    found, source = set(), folder.with_name(f"{folder.name}.py")
+    if folder.is_dir():
+        found = {entry.name.removesuffix(".py") for entry in folder.iterdir()}
+        source = folder / "__init__.py"
+    if not source.exists():
+        return frozenset(found)
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import | ast.ImportFrom):
             found.update(alias.asname or alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -175,7 +175,12 @@ class _Rewriting:
                 aliases += [trees.alias("repro_keras", self._alias), trees.alias(old, old)]
             else:
                 aliases.append(found.alias)
-        if len(stay) == 1:
+        is_of_tensorflow = len(stay) < len(statement.names)
+        if is_of_tensorflow and self._script.line(statement) < self._alias_at < self._bound_at:
+            # In the place of `import tensorflow as tf`, of which only `tf.keras` was used.
+            aliases.insert(0, trees.alias("repro_keras", self._alias))
+            self._bound_at = self._script.line(statement)
+        if len(statement.names) == 1:
             return [trees.with_names(statement, [alias]) for alias in aliases]
         return [trees.with_names(statement, aliases)] if aliases else []
 
@@ -213,5 +218,5 @@ class _Rewriting:
         module = replacing.replaced(self._script.module, self._new)
         if not self._new and not first.imports_us(module):
             return module
-        alias = self._alias if self._alias_at <= min(self._bound_at, 1e9) else None
+        alias = self._alias if self._alias_at < self._bound_at else None
         return first.without_doubles(first.with_first(module, alias))

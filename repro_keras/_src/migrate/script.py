@@ -247,11 +247,12 @@ class Script:
     @functools.cached_property
     def evidence(self) -> dict[int, Note]:
         """For TensorFlow 1 and 2: the first line that only works there."""
-        full_names = [found.full for found in self.imports]
+        everything = list(self._all_names())
+        full_names = {full for _, full in everything}
         has_tf_keras = any(names.below(full, "tensorflow.keras") is not None for full in full_names)
         is_v1 = "tensorflow.compat.v1" in full_names and "tensorflow" not in full_names
         found: dict[int, Note] = {}
-        for node, full in self._all_names():
+        for node, full in everything:
             era = names.era(full)
             is_ours = names.below(full, "repro_keras.v1") is not None
             if is_ours or (full == "tensorflow.compat.v1" and is_v1):
@@ -267,7 +268,8 @@ class Script:
 
     def _all_names(self) -> Iterator[tuple[cst.CSTNode, str]]:
         for found in self.imports:
-            yield found.statement, found.full
+            if not self.is_gone(found, self.removed_nodes):
+                yield found.statement, found.full
         for use in self.uses:
             if len(use.parts) > 1:
                 for full in use.full_names():

@@ -87,21 +87,22 @@ class Notebook(Source):
 
     def _python(self, source: str, number: int) -> str:
         """A cell's source, with all that is no Python hidden."""
-        if _parses(source):
-            return source
         first = source.split(maxsplit=1)[0] if source.strip() else ""
         if first.startswith("%%") and first not in _OF_PYTHON:
             return self._hide(source, number, 1)
         lines = source.split("\n")
-        for index, line in enumerate(lines):
-            magic = _MAGIC.match(line)
-            if magic:
-                lines[index] = magic[1] + self._hide(line[len(magic[1]) :], number, index + 1)
-        text = "\n".join(lines)
-        if _parses(text):
-            return text
-        self.trouble.append(f"{self.path}, code cell {number}, cannot be parsed")
-        return self._hide(source, number, 1)
+        while True:
+            text = "\n".join(lines)
+            try:
+                check(text)
+                return text
+            except (SyntaxError, ValueError) as error:
+                at = getattr(error, "lineno", None) or 1
+                magic = _MAGIC.match(lines[at - 1]) if at <= len(lines) else None
+                if magic is None:
+                    self.trouble.append(f"{self.path}, code cell {number}, line {at}: {error}")
+                    return self._hide(source, number, 1)
+                lines[at - 1] = magic[1] + self._hide(lines[at - 1][len(magic[1]) :], number, at)
 
     def _hide(self, code: str, number: int, line: int) -> str:
         if _IMPORTS.search(code):
@@ -157,11 +158,3 @@ def check(text: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd escapes
         compile(text, "text", "exec", flags, dont_inherit=True)
-
-
-def _parses(text: str) -> bool:
-    try:
-        check(text)
-    except (SyntaxError, ValueError):
-        return False
-    return True
