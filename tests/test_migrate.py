@@ -508,6 +508,7 @@ def test_what_it_cannot_decide_is_named_with_its_line(tmp_path, code, why):
         "import tensorflow as tf\ntf.compat.v1.logging.set_verbosity(40)\ntf.function",
         "import repro_keras as keras\nfrom repro_keras import repro, v1\nrepro.configure(seed=1)",
         "def keras(): return 1\nkeras().fit_generators",
+        "import tensorflow as tf\nsession = tf.compat.v1.Session()\ntf.keras.Model",
     ],
 )
 def test_what_is_there_is_not_named(tmp_path, code):
@@ -515,7 +516,7 @@ def test_what_is_there_is_not_named(tmp_path, code):
 
 
 def test_names_that_the_stubs_have_are_there(tmp_path):
-    """Of the names that only tf.keras has, which the stubs write out, none is said to be missing."""
+    """Of the names that only tf.keras has, which the stubs write out, none is missing."""
     package = Path(__file__).parents[1] / "repro_keras"
     lines = [
         line.partition(" as ")[0].replace("keras._tf_keras.keras", "tensorflow.keras")
@@ -542,6 +543,29 @@ def test_files_of_one_program_go_the_same_way(tmp_path):
     }
     (found,) = migrate([tmp_path / "train.py"], v1=False)
     assert "TensorFlow 2 has no `Session`" in found.left[0].why
+
+
+@pytest.mark.parametrize(
+    "others",
+    ["os.execv('python', [])", "import subprocess", "from multiprocessing import Pool"],
+)
+def test_switches_stay_for_other_processes(tmp_path, others):
+    text = "import os\nimport keras\nos.environ['PYTHONHASHSEED'] = '0'\n"
+    assert "PYTHONHASHSEED" not in migrated(tmp_path, text).after
+    assert "PYTHONHASHSEED" in migrated(tmp_path, f"{text}{others}\n").after
+
+
+@pytest.mark.parametrize("use", ["del tf", "x: 'tf.Tensor'", "print(tf)"])
+def test_an_import_that_is_used_stays(tmp_path, use):
+    text = "import tensorflow as tf\ntf.keras.Model\n"
+    assert "import tensorflow" not in migrated(tmp_path, text).after
+    assert "import tensorflow" in migrated(tmp_path, f"{text}{use}\n").after
+
+
+def test_a_condition_keeps_its_lines(tmp_path):
+    text = "import os\nimport repro_keras as keras\nif x:\n    os.environ['PYTHONHASHSEED'] = '0'\n"
+    assert migrated(tmp_path, text).after == text
+    assert "PYTHON" not in migrated(tmp_path, text.replace("x:", "__name__ == '__main__':")).after
 
 
 def test_a_package_keeps_its_names(tmp_path):

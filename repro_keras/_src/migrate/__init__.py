@@ -171,10 +171,11 @@ class _File:
         if write and result.after != result.before:
             try:
                 source.write(result.after)
-                result.written = True
-                new = rewritten(self._parsed(new.text), v1=v1)  # what is left, by the new lines
             except OSError as error:
                 result.trouble.append(f"{self.path} could not be written: {error}")
+            else:
+                result.written = True
+                new = rewritten(self._parsed(new.text), v1=v1)  # what is left, by the new lines
         result.left += self._findings(new.left)
         return result
 

@@ -30,10 +30,8 @@ _GRAPHS = (
     "disable_v2_behavior",
     "get_variable",
     "global_variables_initializer",
-    "InteractiveSession",
     "placeholder",
     "placeholder_with_default",
-    "Session",
     "variable_scope",
 )
 

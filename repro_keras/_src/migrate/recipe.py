@@ -47,6 +47,9 @@ SET_SESSION = (
     "tensorflow.python.keras.backend.set_session",
 )
 
+STARTERS = ("os.exec", "os.posix_spawn", "os.spawn", "os.system", "multiprocessing", "subprocess")
+"""What starts other processes."""
+
 _THREAD_FIELDS = ("intra_op_parallelism_threads", "inter_op_parallelism_threads")
 
 
@@ -57,10 +60,12 @@ class Verdict:
     Attributes:
         goes: whether it is not needed any more; else it says something else than repro_keras.
         why: why it goes, or what to do.
+        is_switch: whether it sets an environment variable, which processes inherit.
     """
 
     goes: bool
     why: str
+    is_switch: bool = False
 
 
 def verdict(line: cst.BaseSmallStatement, name_of: Callable) -> Verdict | None:
@@ -77,7 +82,7 @@ def verdict(line: cst.BaseSmallStatement, name_of: Callable) -> Verdict | None:
             return None
         same, why, otherwise = _SWITCHES[switch]
         goes = same is None or value in same
-        return Verdict(goes, why if goes else otherwise)
+        return Verdict(goes, why if goes else otherwise, is_switch=True)
     call = line.value if isinstance(line, cst.Expr) else None
     if not isinstance(call, cst.Call):
         return None

@@ -139,6 +139,10 @@ class Script:
 
     def _find_recipe(self) -> None:
         sessions = recipe.Sessions(self.name_of)
+        full_names = {found.full for found in self.imports}.union(
+            *(use.full_names() for use in self.uses)
+        )
+        starts_others = any(name.startswith(recipe.STARTERS) for name in full_names)
         for node in self.nodes:
             if isinstance(node, cst.Call):
                 why = recipe.other_threads(node, self.name_of)
@@ -152,7 +156,7 @@ class Script:
             elif self._stands_alone(node):
                 if found is None:
                     sessions.add(node)
-                else:
+                elif not (found.is_switch and starts_others):
                     self.removed[node] = found.why
         lines = sessions.not_needed(lambda name: self._places[name])
         self.removed |= dict.fromkeys(lines, recipe.SESSION)
@@ -213,13 +217,11 @@ class Script:
         name = trees.bound(found.alias)
         if re.search(rf"\b{name}\b", self._keeps):
             return False
-        uses = [
-            access.node
-            for scope in {scope for scope in self._scopes.values() if scope is not None}
-            for assignment in scope.assignments
-            if isinstance(assignment, ImportAssignment) and assignment.name.split(".")[0] == name
-            for access in assignment.references
-        ]
+        uses = {use.node for use in self.uses if use.parts[0] == name}
+        for scope in {scope for scope in self._scopes.values() if scope is not None}:
+            for binding in scope.assignments:  # their references have those in annotations' texts
+                if isinstance(binding, ImportAssignment) and binding.name.split(".")[0] == name:
+                    uses.update(access.node for access in binding.references)
         return bool(uses) and gone.issuperset(uses)
 
     @property
