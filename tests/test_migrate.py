@@ -298,6 +298,38 @@ SCRIPTS = {
         layers.Rescaling(1.0)
         """,
     ),
+    "learning rates": (
+        """
+        import tensorflow as tf
+        from keras.optimizers import SGD
+        SGD(lr=0.1), tf.keras.optimizers.Adam(lr=1e-3), other(lr=1), tf.data
+        """,
+        """
+        import repro_keras as keras
+        import tensorflow as tf
+        from repro_keras.optimizers import SGD
+        SGD(learning_rate=0.1), keras.optimizers.Adam(learning_rate=1e-3), other(lr=1), tf.data
+        """,
+    ),
+    "only the recipe": (
+        """
+        import random
+        import tensorflow as tf
+
+
+        def repeat():
+            random.seed(1)
+            tf.config.experimental.enable_op_determinism()
+        """,
+        """
+        import random
+        import repro_keras
+
+
+        def repeat():
+            random.seed(1)
+        """,
+    ),
     "texts are left alone": (
         """
         import keras
@@ -473,6 +505,8 @@ def test_each_kind_of_script(tmp_path, name):
         ("import tensorflow as tf\ntf.keras.experimental", "Keras 3 has no `experimental`"),
         ("from keras.optimizers.legacy import Adam", "keras.optimizers only"),
         ("import keras\nkeras.Model().fit_generator(x)", "call `fit`"),
+        ("import keras\nkeras.Sequential().predict_classes(x)", "argmax"),
+        ("import keras\nkeras.optimizers.SGD(decay=0.1)", "give a schedule"),
         ("import tensorflow as tf\ntf.contrib.slim", "TensorFlow 2 has no `contrib.slim`"),
         ("from tensorflow.contrib import slim", "TensorFlow 2 has no `contrib.slim`"),
         ("from tensorflow.python.keras import layers", "a private copy of Keras"),

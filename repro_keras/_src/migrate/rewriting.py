@@ -13,7 +13,9 @@ _GONE_METHODS = {
     "fit_generator": "fit",
     "predict_generator": "predict",
     "evaluate_generator": "evaluate",
+    "predict_classes": "predict(…).argmax(axis=-1)",
 }
+_NO_DECAY = "optimizers of Keras 3 have no `decay`: give a schedule as the learning rate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ def rewritten(script: Script, *, v1: bool) -> Rewritten:
     """
     work = _Rewriting(script, v1)
     work.rewrite_uses()
+    if not v1:
+        work.rewrite_optimizers()
     work.rewrite_imports()
     return Rewritten(
         work.module().code,
@@ -132,6 +136,20 @@ class _Rewriting:
             if why:
                 self.left.append(self._script.note(use.node, why))
 
+    def rewrite_optimizers(self) -> None:
+        """Keras 3 has `learning_rate` for `lr`, and no `decay`."""
+        for node in self._script.nodes:
+            if not isinstance(node, cst.Call):
+                continue
+            name = self._script.name_of(node.func) or ""
+            if names.below(name, "keras.optimizers") is None:
+                continue
+            for argument in node.args:
+                if argument.keyword is not None and argument.keyword.value == "lr":
+                    self._new[argument.keyword] = cst.Name("learning_rate")
+                elif argument.keyword is not None and argument.keyword.value == "decay":
+                    self.left.append(self._script.note(node, _NO_DECAY))
+
     def rewrite_imports(self) -> None:
         statements: dict[cst.Import | cst.ImportFrom, list[Import]] = {}
         for found in self._script.imports:
@@ -161,6 +179,9 @@ class _Rewriting:
             return "what it brings cannot be told: import tensorflow as tf"
         return names.missing(self._target(found.full))
 
+    def _is_keras(self, found: Import) -> bool:
+        return names.below(self._target(found.full), "repro_keras") is not None
+
     def _import(self, statement: cst.Import, stay: Sequence[Import]) -> list[cst.Import]:
         aliases: list[cst.ImportAlias] = []
         for found in stay:
@@ -180,6 +201,8 @@ class _Rewriting:
             # In the place of `import tensorflow as tf`, of which only `tf.keras` was used.
             aliases.insert(0, trees.alias("repro_keras", self._alias))
             self._bound_at = self._script.line(statement)
+        elif is_of_tensorflow and not any(map(self._is_keras, self._script.imports)):
+            aliases.insert(0, trees.alias("repro_keras", "repro_keras"))
         if len(statement.names) == 1:
             return [trees.with_names(statement, [alias]) for alias in aliases]
         return [trees.with_names(statement, aliases)] if aliases else []

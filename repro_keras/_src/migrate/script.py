@@ -217,7 +217,7 @@ class Script:
         name = trees.bound(found.alias)
         if re.search(rf"\b{name}\b", self._keeps):
             return False
-        uses = {use.node for use in self.uses if use.parts[0] == name}
+        uses: set[cst.CSTNode] = {use.node for use in self.uses if use.parts[0] == name}
         for scope in {scope for scope in self._scopes.values() if scope is not None}:
             for binding in scope.assignments:  # their references have those in annotations' texts
                 if isinstance(binding, ImportAssignment) and binding.name.split(".")[0] == name:
