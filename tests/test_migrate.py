@@ -501,6 +501,14 @@ def test_each_kind_of_script(tmp_path, name):
             "import keras.backend as K\nK.learning_phase()",
             "Keras 3 has no `backend.learning_phase`",
         ),
+        (
+            "from tensorflow.keras import backend as K\nK.set_session(x)",
+            "Keras 3 has no `backend.set_session`",
+        ),
+        (
+            "import repro_keras.layers as L\nfrom tensorflow import placeholder",
+            "`import repro_keras.layers as L` in line 2 of TensorFlow 2: say --v1 or --no-v1",
+        ),
         ("import keras\nkeras.wrappers.scikit_learn", "Keras 3 has no `wrappers.scikit_learn`"),
         ("import tensorflow as tf\ntf.keras.experimental", "Keras 3 has no `experimental`"),
         ("from keras.optimizers.legacy import Adam", "keras.optimizers only"),

@@ -131,6 +131,10 @@ _FACES = {
 
 def era(name: str) -> int | None:
     """The TensorFlow, 1 or 2, that alone has a name; `None` where that cannot be told."""
+    if below(name, "repro_keras") is not None:
+        if below(name, "repro_keras.v1") is not None:
+            return 1
+        return 2 if canonical(name).startswith("keras.") else None
     rest = below(name, "tensorflow.compat.v1")
     if rest is not None:
         return 1 if rest.split(".")[0] in _GRAPHS or _is_optimizer(rest) else None
@@ -151,6 +155,8 @@ def _is_optimizer(name: str) -> bool:
 
 def is_of_keras_2(name: str) -> bool:
     """Whether a name is below a module that only Keras 2.2 had, or one of its sessions."""
+    if below(name, "repro_keras") is not None:
+        return False  # it is decided
     rest = below(canonical(name), "keras")
     sessions = ("backend.get_session", "backend.set_session")
     return rest is not None and any(

@@ -256,8 +256,7 @@ class Script:
         found: dict[int, Note] = {}
         for node, full in everything:
             era = names.era(full)
-            is_ours = names.below(full, "repro_keras.v1") is not None
-            if is_ours or (full == "tensorflow.compat.v1" and is_v1):
+            if full == "tensorflow.compat.v1" and is_v1:
                 era = 1
             elif names.is_of_keras_2(full):
                 era = None if has_tf_keras or node in self.removed_nodes else 1
