@@ -491,6 +491,15 @@ def test_each_kind_of_script(tmp_path, name):
             "repro.configure(threads=…)",
         ),
         (
+            "import tensorflow as tf\ntf.config.threading.set_inter_op_parallelism_threads(0)",
+            "repro.configure(threads=…)",
+        ),
+        (
+            "import tensorflow as tf\nfrom keras.backend import set_session\n"
+            "set_session(tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=8)))",
+            "repro.configure(threads=…)",
+        ),
+        (
             "import tensorflow as tf\ntf.ConfigProto(intra_op_parallelism_threads=8)",
             "repro.configure(threads=…)",
         ),
@@ -575,6 +584,7 @@ def test_files_of_one_program_go_the_same_way(tmp_path):
     (tmp_path / "model.py").write_text("from .blocks import block\nimport keras\n")
     (tmp_path / "blocks.py").write_text("from keras.layers import Dense\n")
     (tmp_path / "other.py").write_text("import keras\n")
+    (tmp_path / "layers.py").write_text("import keras\n")
     (tmp_path / "text.py").write_text("'keras'\n")
     found = {Path(file.file).name: file.after for file in migrate([tmp_path])}
     assert found == {
@@ -582,6 +592,7 @@ def test_files_of_one_program_go_the_same_way(tmp_path):
         "model.py": "import repro_keras.v1.keras as keras\nfrom .blocks import block\n",
         "blocks.py": "from repro_keras.v1.keras.layers import Dense\n",
         "other.py": "import repro_keras as keras\n",
+        "layers.py": "import repro_keras as keras\n",
     }
     (found,) = migrate([tmp_path / "train.py"], v1=False)
     assert "TensorFlow 2 has no `Session`" in found.left[0].why
@@ -760,6 +771,13 @@ def test_exit_codes_and_trouble(tmp_path, monkeypatch):
     assert code == 1
     assert found["left"][0]["place"] == "left.py:6"
     assert found["diff"].startswith("--- left.py\n")
+
+
+def test_files_that_have_nothing_to_do_with_keras_are_no_trouble(tmp_path):
+    (tmp_path / "bytes.py").write_bytes(b"import torch\n\xff\n")
+    (tmp_path / "bad.ipynb").write_text("{}")
+    (tmp_path / "old.py").write_text("print 'x'\n")
+    assert command(tmp_path) == (0, "", "")
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):

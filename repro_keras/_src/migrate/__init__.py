@@ -122,11 +122,13 @@ class _File:
         self.trouble: list[str] = []
         self.script = None
         try:
+            content = path.read_bytes()
+            if b"keras" not in content and b"tensorflow" not in content:
+                return
             self._source = sources.read(path)
             self.trouble += self._source.trouble
-            if any(name in self._source.content for name in ("keras", "tensorflow")):
-                script = self._parsed(self._source.text)
-                self.script = script if script.concerned or self._source.hidden else None
+            script = self._parsed(self._source.text)
+            self.script = script if script.concerned or self._source.hidden else None
         except OSError as error:
             self.trouble.append(f"{path} could not be read: {error.strerror or error}")
         except (ValueError, SyntaxError, RecursionError) as error:
@@ -165,7 +167,12 @@ class _File:
         )
         if v1 is None:
             return result
-        new = rewritten(self.script, v1=v1)
+        try:
+            new = rewritten(self.script, v1=v1)
+            sources.check(new.text)
+        except (SyntaxError, RecursionError) as error:
+            result.trouble.append(f"{self.path} could not be rewritten: {error}")
+            return result
         result.after = source.with_text(new.text)
         result.removed = self._findings(new.removed)
         if write and result.after != result.before:

@@ -41,7 +41,7 @@ _SWITCHES = {
 """For each environment variable: the values that repro_keras stands for (`None`: any), why a line
 that sets one goes, and what there is to say where it sets another."""
 
-SET_SESSION = (
+_SET_SESSION = (
     "keras.backend.set_session",
     "keras.backend.tensorflow_backend.set_session",
     "tensorflow.python.keras.backend.set_session",
@@ -90,7 +90,8 @@ def verdict(line: cst.BaseSmallStatement, name_of: Callable) -> Verdict | None:
     if name == "tensorflow.config.experimental.enable_op_determinism":
         return Verdict(True, _DETERMINISTIC)
     if name.startswith("tensorflow.config.threading.set_"):
-        goes = _is_one_thread(call.args[0].value) if len(call.args) == 1 else False
+        number = call.args[0].value if len(call.args) == 1 else None
+        goes = isinstance(number, cst.Integer) and number.value == "1"
         return Verdict(goes, _ONE_THREAD if goes else _OTHER_THREADS)
     if name in _VISIBLE and len(call.args) == 2:
         devices, kind = (argument.value for argument in call.args)
@@ -115,7 +116,7 @@ def _switch(line: cst.BaseSmallStatement, name_of: Callable) -> tuple[str, str |
             return None if key is None else (key, _text(value))
     if isinstance(line, cst.Expr) and isinstance(line.value, cst.Call):
         call = line.value
-        if name_of(call.func) in ("os.environ.setdefault", "os.putenv") and len(call.args) == 2:
+        if name_of(call.func) == "os.environ.setdefault" and len(call.args) == 2:
             key = _text(call.args[0].value)
             return None if key is None else (key, _text(call.args[1].value))
     return None
@@ -132,7 +133,7 @@ def _text(node: cst.BaseExpression) -> str | None:
 
 
 def _is_one_thread(node: cst.BaseExpression) -> bool:
-    """0 is what a `ConfigProto` leaves open."""
+    """Whether a field of a `ConfigProto` says one thread, or leaves it open."""
     return isinstance(node, cst.Integer) and node.value in ("0", "1")
 
 
@@ -163,9 +164,15 @@ class Sessions:
                 self._lines[line] = target.value
             elif isinstance(target, cst.Attribute) and self._is_field(target, line.value):
                 self._lines[line] = trees.parts(target)[0]
-        elif _is_call(line, self._name_of, SET_SESSION):
-            argument = line.value.args[0].value  # pyright: ignore[reportAttributeAccessIssue]
-            self._lines[line] = argument.value if isinstance(argument, cst.Name) else None
+        elif isinstance(line, cst.Expr) and isinstance(line.value, cst.Call):
+            call = line.value
+            if self._name_of(call.func) not in _SET_SESSION or len(call.args) != 1:
+                return
+            session = call.args[0].value
+            if isinstance(session, cst.Name):
+                self._lines[line] = session.value
+            elif self._is_made(session):
+                self._lines[line] = None
 
     def not_needed(self, uses: Callable[[str], Iterable[cst.CSTNode]]) -> set:
         """The lines that go.
@@ -191,12 +198,11 @@ class Sessions:
                 del lines[line]
 
     def _is_made(self, value: cst.BaseExpression) -> bool:
-        if not isinstance(value, cst.Call):
+        """Whether a value is a session or a `ConfigProto`, for one thread."""
+        calls = [node for node in trees.within(value) if isinstance(node, cst.Call)]
+        if value not in calls or any(other_threads(call, self._name_of) for call in calls):
             return False
-        name = self._name_of(value.func)
-        if name == "tensorflow.ConfigProto":
-            return other_threads(value, self._name_of) is None
-        return name == "tensorflow.Session"
+        return self._name_of(calls[0].func) in ("tensorflow.ConfigProto", "tensorflow.Session")
 
     def _is_field(self, target: cst.Attribute, value: cst.BaseExpression) -> bool:
         if not trees.parts(target):
@@ -205,12 +211,6 @@ class Sessions:
             return _is_one_thread(value)
         inner = target.value
         return isinstance(inner, cst.Attribute) and inner.attr.value == "gpu_options"
-
-
-def _is_call(line: cst.BaseSmallStatement, name_of: Callable, names: tuple[str, ...]) -> bool:
-    """Whether a line calls one of some functions, with one argument."""
-    call = line.value if isinstance(line, cst.Expr) else None
-    return isinstance(call, cst.Call) and len(call.args) == 1 and name_of(call.func) in names
 
 
 def _binds(line: cst.BaseSmallStatement) -> bool:

@@ -242,9 +242,11 @@ class Script:
 
     @functools.cached_property
     def imported_words(self) -> set[str]:
-        """All parts of the names that it imports, those of its own package too."""
-        statements = (n for n in self.nodes if isinstance(n, cst.Import | cst.ImportFrom))
-        return set().union(*map(trees.names, statements))
+        """All parts of the names that it imports, but for those of libraries."""
+        relative = (n for n in self.nodes if isinstance(n, cst.ImportFrom) and n.relative)
+        others = (found.full.split(".") for found in self.imports)
+        words = (parts for parts in others if parts[0] not in _LIBRARIES)
+        return set().union(*map(trees.names, relative), *words)
 
     @functools.cached_property
     def evidence(self) -> dict[int, Note]:
