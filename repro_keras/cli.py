@@ -478,8 +478,11 @@ def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
     default=None,
     help="Take PATHS for scripts of TensorFlow 1, or of TensorFlow 2. [default: as each says]",
 )
+@click.option("--check", is_flag=True, help="Say also what `doctor` finds in the files.")
 @_AS_JSON
-def migrate_command(paths: tuple[str, ...], write: bool, v1: bool | None, as_json: bool) -> None:
+def migrate_command(
+    paths: tuple[str, ...], write: bool, v1: bool | None, check: bool, as_json: bool
+) -> None:
     """Rewrite scripts that use Keras to use repro_keras; show what would change.
 
     PATHS are scripts, notebooks and folders of them. Imports and names of keras, tf.keras and
@@ -487,20 +490,27 @@ def migrate_command(paths: tuple[str, ...], write: bool, v1: bool | None, as_jso
     not needed any more. The exit code is 0 where nothing is left to do by hand, 1 where something
     is, which is listed, and 2 where a file could not be read or written.
     """
-    from repro_keras._src import migrate
+    from repro_keras._src import advice, migrate
 
     found = list(migrate.migrate(paths, v1=v1, write=write))
+    read = [file.file for file in found if not file.trouble]
+    findings, errors, _ = advice.check(read if check else [])  # as they are now
     if as_json:
         rows = [{**dataclasses.asdict(file), "diff": file.diff()} for file in found]
         for row in rows:
             del row["before"], row["after"]
+            row["doctor"] = [dataclasses.asdict(f) for f in findings if f.file == row["file"]]
         click.echo(json.dumps(rows, indent=2))
     else:
         for file in found:
             _show_migrated(file)
-    if any(file.trouble for file in found):
+        for finding in findings:
+            click.echo(str(finding), err=True)
+    for error in errors:
+        click.echo(f"repro-keras: {error}", err=True)
+    if errors or any(file.trouble for file in found):
         sys.exit(TROUBLE)
-    sys.exit(DIFFERENT if any(file.left for file in found) else SAME)
+    sys.exit(DIFFERENT if findings or any(file.left for file in found) else SAME)
 
 
 def _show_migrated(file) -> None:

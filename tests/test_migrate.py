@@ -750,6 +750,18 @@ def test_a_diff_first_and_files_with_write_only(tmp_path, monkeypatch):
     assert command("script.py", "--write") == (0, "", "")
 
 
+def test_the_doctor_looks_at_them_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("import keras\nimport numpy as np\nprint(np.random.default_rng())\n")
+    assert command("a.py")[0] == 0
+    code, _, said = command("--check", "a.py")
+    assert (code, "a.py:3:7: unseeded-generator" in said) == (1, True)
+    (found,) = json.loads(command("--check", "--json", "a.py")[1])
+    assert [finding["line"] for finding in found["doctor"]] == [3]
+    Path("a.py").write_text("import keras\n")
+    assert command("--check", "a.py")[0] == 0
+
+
 def test_exit_codes_and_trouble(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("left.py").write_text("import os\n\n\nimport numpy\nimport keras\nkeras.nothing\n")

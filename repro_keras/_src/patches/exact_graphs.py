@@ -7,7 +7,6 @@ could replace. So the graph is rewritten as it is imported.
 import functools
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
-from tensorflow.python.framework import importer
 
 from repro_keras._src.errors import NotPortableError
 from repro_keras._src.patches import exact_updates

@@ -7,6 +7,7 @@ come would be others. How many were begun tells it too, unless something between
 itself.
 """
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,11 @@ import tensorflow as tf
 
 _KEY = b"epoch_num_random_samples"  # by which a checkpoint has the place of a generator of seeds
 # These make the iterator of their input as they are made, and only then.
-_AT_ONCE = {
-    f"_{name}Dataset"
-    for name in """
-        Batch ParallelBatch PaddedBatch DenseToRagged Rebatch Unbatch Map ParallelMap Scan FlatMap
-        Interleave ParallelInterleave Filter IgnoreErrors Take TakeWhile Skip Shard Zip Window
-        Prefetch Options Restructured
-    """.split()
-}
+_AT_ONCE = re.compile(
+    "_(Batch|ParallelBatch|PaddedBatch|DenseToRagged|Rebatch|Unbatch|Map|ParallelMap|Scan|FlatMap|"
+    "Interleave|ParallelInterleave|Filter|IgnoreErrors|Take|TakeWhile|Skip|Shard|Zip|Window|"
+    "Prefetch|Options|Restructured)Dataset"
+)
 
 
 def checkpoint(iterator) -> dict[str, np.ndarray] | None:
@@ -73,7 +71,7 @@ def _shuffles(dataset, at_once: bool = True) -> Iterator[tuple[object, bool]]:
     name = type(dataset).__name__
     if is_shuffle(name):
         yield dataset, at_once
-    at_once = at_once and name in _AT_ONCE
+    at_once = at_once and bool(_AT_ONCE.fullmatch(name))
     for source in dataset._inputs():
         yield from _shuffles(source, at_once)
 
