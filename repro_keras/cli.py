@@ -17,10 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 from rich.markup import escape
 
-from repro_keras._src import causes, compare, digest_lists, project, record, tables, verify
+from repro_keras._src import causes, compare, digest_lists, project, record, tables, verify, words
 from repro_keras._src.errors import ReproError, RunError
+from repro_keras._src.exports import archive, making, reading, sign
 from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
 from repro_keras._src.tables import console as _console
 from repro_keras._src.tables import table as _table
@@ -186,29 +188,69 @@ def _say_recorded(finished: launch.Finished, as_json: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before running.")
 @click.option("--allow", is_flag=True, help="Go on with another CPU or other versions.")
 @click.option("--keep", is_flag=True, help="Keep the copy that it ran in, whatever comes out.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="PUB.pem",
+    help="Refuse an export that was not signed with this key.",
+)
 @_AS_JSON
-def verify_command(run: str | None, yes: bool, allow: bool, keep: bool, as_json: bool) -> None:
+def verify_command(
+    run: str | None, yes: bool, allow: bool, keep: bool, key: Path | None, as_json: bool
+) -> None:
     """Run a record again, in a copy of its project, and compare what comes out.
 
-    RUN is a run's id (the beginning or the last digits), or the file of a record; without it, the
-    latest run. Exit code 0: the same; 1: different; 2: it could not be told, as the CPU or the
-    versions are others (--allow goes on), or something is missing.
+    RUN is a run's id (the beginning or the last digits), the file of a record, or an export (.zip);
+    without it, the latest run. Exit code 0: the same; 1: different; 2: it could not be told, as the
+    CPU or the versions are others (--allow goes on), or something is missing or was changed.
     """
     with _told_as_json(as_json):
-        path = store.find(_here(), run)
-        statement = record.read(path)
-        home = verify.home_of(path, statement)
-        reasons = checks.before(home, statement, allow)
-        if not yes:
-            _ask(path, statement, home)
-        finished = verify.again(path, statement, home)
+        here = _here()
+        path = store.find(here, run)
+        with _opened(path, here, key) as (statement, home, folder, signature):
+            reasons = checks.before(home, statement, allow)
+            if not yes:
+                _ask(path, statement, home)
+        finished = verify.again(path, statement, home, folder)
         terminal.clear()
         checks.after(statement, finished)
     verdict = compare.compare(statement, finished.statement, alone=True)
-    _show_verdict(path, statement, finished, verdict, reasons, as_json)
+    _show_verdict(path, statement, finished, verdict, reasons, signature, as_json)
     if verdict.same and not keep:
         store.remove(finished.folder / store.COPY)
+        store.remove(finished.folder / store.EXPORT)
     sys.exit(_code_of(verdict))
+
+
+@contextlib.contextmanager
+def _opened(
+    path: Path, here: project.Project, key: Path | None
+) -> Iterator[tuple[record.Statement, project.Project, Path | None, str | None]]:
+    """A record with its project; an export is unpacked, and removed where an error comes inside.
+
+    Yields:
+        The record, where its code and data are, the folder of the run that will verify it where
+        there has to be one already, and whether a signature was `"good"` or `"not checked"`.
+    """
+    if not archive.is_one(path):
+        if key is not None:
+            raise RunError(
+                f"--key checks the signature of an export (.zip), and {path} is a record, which "
+                "has none."
+            )
+        statement = record.read(path)
+        yield statement, verify.home_of(path, statement), None, None
+        return
+    export = reading.read(path)
+    signature = None
+    if key is not None:
+        sign.check(export.signature, export.contents[making.RECORD], key)
+        signature = "good"
+    elif export.signature is not None:
+        signature = "not checked"
+        click.echo("repro-keras: it is signed, which was not checked: --key PUB.pem", err=True)
+    with reading.unpacked(export, here) as (folder, home):
+        yield export.statement, home, folder, signature
 
 
 @contextlib.contextmanager
@@ -237,11 +279,12 @@ def _ask(
         raise RunError("It was not run.")
 
 
-def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) -> None:
+def _show_verdict(path, statement, finished, verdict, reasons, signature, as_json: bool) -> None:
     likely = causes.likely(statement, finished.statement, verdict)
     if as_json:
         found = tables.as_json(verdict, "recorded", "now", likely)
         about = {"record": str(path), "run": finished.folder.name, "reasons": reasons}
+        about.update({"signature": signature} if signature else {})
         click.echo(json.dumps({**found, **about}, indent=2))
         return
     tables.show_rows(verdict, compare.command_of(statement), "recorded", "now")
@@ -267,7 +310,8 @@ def _show_verdict(path, statement, finished, verdict, reasons, as_json: bool) ->
 def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
     """Compare two recorded runs, and say where they differ first and why; nothing is run.
 
-    A and B are runs' ids (the beginning or the last digits), folders of runs, or files of records.
+    A and B are runs' ids (the beginning or the last digits), folders of runs, files of records, or
+    exports (.zip).
     Without B, A is compared with the latest other run; without both, the latest two are compared.
     Exit code 0: the same; 1: different, as runs of different scripts are; 2: it could not be told,
     as one was killed or interrupted, or a record cannot be read.
@@ -275,12 +319,12 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
     with _told_as_json(as_json):
         home = _here()
         path = store.find(home, first) if first else store.latest(home, besides=store.latest(home))
-        one = record.read(path)
+        one, difference = _read(path)
         other = store.find(home, second) if second else store.latest(home, besides=path)
-        two = record.read(other)
+        two, other_difference = _read(other)
     verdict = compare.compare(one, two)
     likely = causes.likely(one, two, verdict)
-    lines = causes.code_lines(path, one, other, two)
+    lines = causes.code_lines(difference, one, other_difference, two)
     reasons = [
         f"{letter} was {'cut off' if run.cut_off else run.status}: it is compared as far as it came"
         for letter, run in (("A", one.predicate), ("B", two.predicate))
@@ -303,8 +347,75 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
     sys.exit(_code_of(verdict))
 
 
+def _read(path: Path) -> tuple[record.Statement, bytes | None]:
+    """A record, also of an export, and what `git diff HEAD` said before the run."""
+    if archive.is_one(path):
+        export = reading.read(path)
+        return export.statement, export.contents.get(making.DIFF)
+    statement = record.read(path)
+    return statement, store.git_diff(path, statement.predicate.code.git)
+
+
 def _code_of(verdict: compare.Verdict) -> int:
     return {True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same]
+
+
+@main.command("export")
+@click.argument("run", required=False, shell_complete=_complete_run)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.zip",
+    help="Where to write it; without this, here, under the run's id.",
+)
+@click.option(
+    "--max-data",
+    type=click.FloatRange(min=0),
+    default=10,
+    show_default=True,
+    metavar="MB",
+    help="How much data goes in, in all; the smallest files first.",
+)
+@click.option("--crate", "with_crate", is_flag=True, help="Make it a Process Run Crate (RO-Crate).")
+@click.option(
+    "--sign",
+    "key",
+    type=click.Path(path_type=Path),
+    metavar="KEY.pem",
+    help="Sign the record with a private key.",
+)
+@_AS_JSON
+def export_command(
+    run: str | None,
+    output: Path | None,
+    max_data: float,
+    with_crate: bool,
+    key: Path | None,
+    as_json: bool,
+) -> None:
+    """Put a run into one zip file, which `repro-keras verify` takes on another machine.
+
+    RUN is a run's id, or the file of a record; without it, the latest run. In the zip are the
+    record, the code and small data as they were, the versions of packages, and what `git diff` said
+    (docs/export.md). The same run gives the same file, byte for byte. Exit code 2: some of the code
+    was changed since, or is missing.
+    """
+    path = store.find(_here(), run)
+    name = path.stem if store.owner(path) is None else path.parent.name
+    place = output or Path(f"{name}.zip")
+    made = making.make(path, place, max_data=int(max_data * 1e6), with_crate=with_crate, key=key)
+    if as_json:
+        found = {"file": str(place), "sha256": project.sha256(place)}
+        click.echo(json.dumps({**found, **msgspec.to_builtins(made)}, indent=2))
+        return
+    click.echo(f"{place}: {made.files} files, {place.stat().st_size / 1e6:.1f} MB")
+    click.echo(
+        f"pylock.toml has {made.packages} packages, {made.hashed} of them with a hash or commit: "
+        "installed packages do not know the hashes of their wheels."
+    )
+    for file in made.left_out:
+        click.echo(f"Left out: {words.plain(file.path)}, {file.size / 1e6:.1f} MB ({file.why})")
 
 
 @main.command("resume")
@@ -381,12 +492,14 @@ def _summary(run: store.Listed) -> dict:
 def show_command(run: str | None, as_json: bool) -> None:
     """Show a record; nothing in it is run.
 
-    RUN is a run's id, or the file of a record; without it, the latest run.
+    RUN is a run's id, the file of a record, or an export (.zip); without it, the latest run.
     """
     path = store.find(_here(), run)
-    statement = record.read(path)
+    statement, _ = _read(path)
     if as_json:
-        click.echo(path.read_text(encoding="utf-8"), nl=False)
+        exported = archive.is_one(path)
+        content = archive.read(path)[making.RECORD] if exported else path.read_bytes()
+        click.echo(content, nl=False)
         return
     about, predicate = store.about(path.parent), statement.predicate
     table = _table(str(path), "", "")

@@ -456,23 +456,23 @@ def test_files_that_nobody_saw_written_and_those_ignored():
 def test_the_diff_of_the_diffs(tmp_path):
     said = "diff --git a/{0} b/{0}\nindex {1}..{1}0 100644\n--- a/{0}\n+++ b/{0}\n"
     said += "@@ -1,2 +1,2 @@\n import keras\n-EPOCHS = 2\n+EPOCHS = {1}\n"
-    paths, statements = [], []
+    texts, statements = [], []
     for number in (3, 4):
         text = said.format("data.csv", number) + said.format("src/train.py", number)
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "git.diff").write_text(text)
         statement = planted()
         statement.predicate.code.files[1] = file("train.py", str(number))
         statement.predicate.code.git.diff = sha(text)
-        paths.append(folder / "record.json")
+        texts.append(text.encode())
         statements.append(statement)
-    (a, b), (one, other) = paths, statements
+    (a, b), (one, other) = texts, statements
     assert causes.code_lines(a, one, b, other) == ["-+EPOCHS = 3", "++EPOCHS = 4"]
     assert causes.code_lines(a, planted(), b, other) == ["+-EPOCHS = 2", "++EPOCHS = 4"]
     assert causes.code_lines(a, one, a, one) == []
-    (b.parent / "git.diff").write_text("changed")
-    assert causes.code_lines(a, one, b, other) == []
+    (tmp_path / "git.diff").write_bytes(b)
+    assert store.git_diff(tmp_path / "record.json", other.predicate.code.git) == b
+    (tmp_path / "git.diff").write_text("changed")
+    assert store.git_diff(tmp_path / "record.json", other.predicate.code.git) is None
+    assert causes.code_lines(a, one, None, other) == []
     one.predicate.code.git.commit = "b" * 40
     assert causes.code_lines(a, one, b, planted()) == []
     assert causes.code_lines(a, planted(lambda run: setattr(run.code, "git", None)), a, one) == []

@@ -2,10 +2,8 @@
 
 import dataclasses
 import difflib
-import hashlib
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from repro_keras._src import compare, record
 from repro_keras._src.compare import in_both
@@ -287,17 +285,20 @@ def _place(difference: Difference | None) -> str:
 
 
 def code_lines(
-    path: Path, recorded: record.Statement, other_path: Path, now: record.Statement
+    difference: bytes | None,
+    recorded: record.Statement,
+    other_difference: bytes | None,
+    now: record.Statement,
 ) -> list[str]:
     """The lines in which the code of two runs of one git commit differs.
 
-    They are those in which what `git diff HEAD` said of that code differs, which is kept beside
-    each record: a line of it after `-` is in the first only, after `+` in the second.
+    They are those in which what `git diff HEAD` said of that code differs: a line of it after `-`
+    is in the first only, after `+` in the second.
 
     Args:
-        path: the first record's file.
+        difference: what it said before the first run; `None` where that is not kept.
         recorded: the first record.
-        other_path: the second record's file.
+        other_difference: what it said before the second run.
         now: the second record.
 
     Returns:
@@ -308,22 +309,18 @@ def code_lines(
     git, other_git = recorded.predicate.code.git, now.predicate.code.git
     if not files or git is None or other_git is None or git.commit != other_git.commit:
         return []
-    lines, others = _diff_of(path, git, files), _diff_of(other_path, other_git, files)
+    lines, others = _diff_of(difference, git, files), _diff_of(other_difference, other_git, files)
     if lines is None or others is None:
         return []
     found = list(difflib.unified_diff(lines, others, n=0, lineterm=""))
     return [line for line in found[2:] if not line.startswith("@@")]
 
 
-def _diff_of(path: Path, git: record.Git, files: list[str]) -> list[str] | None:
+def _diff_of(content: bytes | None, git: record.Git, files: list[str]) -> list[str] | None:
     """What `git diff HEAD` took away from files and added; `None` where it is not known."""
     if git.diff is None:
         return []
-    try:
-        content = (path.parent / "git.diff").read_bytes()
-    except OSError:
-        return None
-    if hashlib.sha256(content).hexdigest() != git.diff:
+    if content is None:
         return None
     found, wanted = [], False
     for line in content.decode(errors="replace").splitlines():

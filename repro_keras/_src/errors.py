@@ -57,6 +57,10 @@ class RecordError(_FileError, ValueError):
     """A record of a run cannot be read, was changed, or is not one that this version knows."""
 
 
+class ExportError(_FileError, ValueError):
+    """A run cannot be exported, or an export cannot be read, was changed, or is not signed."""
+
+
 class StateError(ReproError, RuntimeError):
     """Training cannot be resumed, or could not be resumed exactly."""
 

@@ -279,6 +279,15 @@ def read(path: str | os.PathLike) -> Statement:
         content = path.read_bytes()
     except OSError as error:
         raise RecordError(f"{path} could not be read: {error.strerror}.", error.errno) from None
+    return decoded(content, path)
+
+
+def decoded(content: bytes, path: Path) -> Statement:
+    """A record from the bytes of its file, checked as `read` does; errors name `path`.
+
+    Raises:
+        RecordError: where it is cut off, changed, something else, or of a newer schema.
+    """
     try:
         found = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -74,19 +74,22 @@ def not_covered(statement: record.Statement) -> list[str]:
     return reasons
 
 
-def again(path: Path, statement: record.Statement, home: project.Project) -> launch.Finished:
+def again(
+    path: Path, statement: record.Statement, home: project.Project, folder: Path | None = None
+) -> launch.Finished:
     """Runs a record again, in a copy of its project, under its configuration.
 
     Args:
         path: the record's file; it is not touched.
         statement: the record.
         home: where its code and data are.
+        folder: the folder of the new run; `None` makes one in the record's project.
 
     Raises:
         RunError: where an argument is not known any more.
     """
     run = statement.predicate
-    folder = store.new(store.owner(path) or home)
+    folder = folder or store.new(store.owner(path) or home)
     copy = folder / store.COPY
     kept = [file.path for file in (*run.code.files, *run.read)]
     links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked])

@@ -28,7 +28,8 @@ def old(runs: list[store.Listed], keep: int) -> list[Path]:
             stay.add(verified.folder)
             verified = by_record.get(str(verified.about.get("verifies")))
     gone = [run.folder for run in runs if run.folder not in stay]
-    copies = [run.folder / store.COPY for run in runs if run.folder in stay]
+    made = (store.COPY, store.EXPORT)
+    copies = [run.folder / name for run in runs if run.folder in stay for name in made]
     return gone + [copy for copy in copies if copy.exists()]
 
 

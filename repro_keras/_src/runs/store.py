@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,8 @@ from repro_keras._src.runs import journal, process
 RECORD = "record.json"
 ABOUT = "about.json"
 COPY = "project"
+EXPORT = "export"
+_DIFF = "git.diff"
 _SILENT = 600  # seconds after which a run on another host is taken to be over
 
 
@@ -119,6 +122,17 @@ def about(folder: Path) -> dict:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def git_diff(path: Path, git: record.Git | None) -> bytes | None:
+    """What `git diff HEAD` said before a run; `None` where it is not kept beside its record."""
+    if git is None or git.diff is None:
+        return None
+    try:
+        content = (path.parent / _DIFF).read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == git.diff else None
 
 
 def every(project: Project, *, read: bool = True) -> list[Listed]:

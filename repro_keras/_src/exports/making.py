@@ -1,0 +1,180 @@
+"""Putting an export together: the record, its code, small data, and the versions."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from repro_keras._src import compare, project, record, verify
+from repro_keras._src.errors import ExportError
+from repro_keras._src.exports import archive, crate, lock, sign
+from repro_keras._src.runs import store
+from repro_keras._src.words import listed
+
+MANIFEST = "manifest.json"
+RECORD = store.RECORD
+PROJECT = "project/"
+DIFF = "git.diff"
+SIGNATURE = "record.dsse.json"
+TYPE = "urn:repro-keras:export"
+SCHEMA = 1
+_README = """\
+# A recorded run
+
+`{command}`: {steps} steps, {status}; recorded on {cpu}, with Python {python}.
+
+1. Have Python {python} and repro_keras, and `pip install -r requirements.txt`.
+2. `repro-keras verify FILE.zip`: it checks each file, asks, and runs a copy of `project/` again.
+3. Exit code 0: the same, bit for bit; 1: different, and it says where first and likely why.
+4. Exit code 2: it could not be told, as on another CPU, where `--allow` tries all the same.
+5. Data that was left out, and is looked for beside the zip file and in your project: {left_out}.
+"""
+
+
+class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that the run read and that is not in the export."""
+
+    path: str
+    sha256: record.Sha256
+    size: int
+    why: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in an export: each file but this one, and what was left out."""
+
+    type: Literal["urn:repro-keras:export"]
+    schema: int
+    files: list[record.File]
+    left_out: list[LeftOut]
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An export that was written.
+
+    Attributes:
+        files: how many files are in it.
+        packages: how many package versions its `pylock.toml` has.
+        hashed: of how many of these it has the source, with a hash or commit.
+        left_out: data that is not in it.
+    """
+
+    files: int
+    packages: int
+    hashed: int
+    left_out: list[LeftOut]
+
+
+def make(
+    path: Path,
+    place: Path,
+    *,
+    max_data: int,
+    with_crate: bool = False,
+    key: Path | None = None,
+) -> Made:
+    """Writes the export of a run; the same run gives the same bytes.
+
+    Args:
+        path: the record's file.
+        place: where to write the zip file.
+        max_data: how many bytes of data go in, the smallest files first.
+        with_crate: whether to describe it as an RO-Crate.
+        key: a private key's file to sign the record with.
+
+    Raises:
+        RecordError: where the record cannot be read.
+        ExportError: where its code is not there any more, or it cannot be exported.
+        RunError: where its code is nowhere.
+        SaveError: where the zip file cannot be written.
+    """
+    statement = record.read(path)
+    run = statement.predicate
+    home = verify.home_of(path, statement)
+    code = _code(home, statement)
+    data, left_out = _data(home, [f for f in run.read if f.path not in code], max_data)
+    contents = {PROJECT + name: content for name, content in {**code, **data}.items()}
+    contents[RECORD] = path.read_bytes()
+    pylock, hashed = lock.pylock(run.software)
+    contents["pylock.toml"] = pylock.encode()
+    contents["requirements.txt"] = lock.requirements(run.software).encode()
+    contents["README.md"] = _readme(statement, left_out).encode()
+    difference = store.git_diff(path, run.code.git)
+    if difference is not None:
+        contents[DIFF] = difference
+    if key is not None:
+        contents[SIGNATURE] = sign.sign(contents[RECORD], key)
+    if with_crate:
+        inputs = {PROJECT + file.path: file for file in run.read}
+        contents[crate.NAME] = crate.metadata(statement, contents, inputs, store.about(path.parent))
+    contents[MANIFEST] = _manifest(contents, left_out)
+    archive.write(place, contents)
+    return Made(len(contents), len(run.software.packages), hashed, left_out)
+
+
+def _code(home: project.Project, statement: record.Statement) -> dict[str, bytes]:
+    """The code that a record names, as it was.
+
+    Raises:
+        ExportError: where some of it was changed since.
+    """
+    found, changed = {}, []
+    for file in statement.predicate.code.files:
+        found[file.path] = (home.root / file.path).read_bytes()
+        if hashlib.sha256(found[file.path]).hexdigest() != file.sha256:
+            changed.append(file.path)
+    if changed:
+        git = statement.predicate.code.git
+        commit = f" (git commit {git.commit[:12]}{' and changes' * bool(git.diff)})" if git else ""
+        raise ExportError(
+            f"The run cannot be exported: {listed(changed, 10)} in {home.root} was changed since "
+            f"it was recorded. Put it back as it was{commit}, or record the run again."
+        )
+    return found
+
+
+def _data(
+    home: project.Project, files: list[record.File], most: int
+) -> tuple[dict[str, bytes], list[LeftOut]]:
+    """The data that goes in, the smallest files first, and what does not."""
+    found: dict[str, bytes] = {}
+    left_out = []
+    for file in sorted(files, key=lambda file: (file.size, file.path)):
+        place = home.root / file.path
+        why = None
+        if not place.is_file():
+            why = "it is missing"
+        elif file.size > most:
+            why = "too large"
+        else:
+            content = place.read_bytes()
+            if hashlib.sha256(content).hexdigest() == file.sha256:
+                found[file.path] = content
+                most -= len(content)
+            else:
+                why = "it was changed since, or by the run"
+        if why is not None:
+            left_out.append(LeftOut(file.path, file.sha256, file.size, why))
+    return found, sorted(left_out, key=lambda file: file.path)
+
+
+def _readme(statement: record.Statement, left_out: list[LeftOut]) -> str:
+    run = statement.predicate
+    return _README.format(
+        command=compare.command_of(statement),
+        steps=sum(len(segment.steps.loss) for segment in run.trail),
+        status=run.status,
+        cpu=run.machine.model,
+        python=run.software.python,
+        left_out=listed([file.path for file in left_out], 10) or "none",
+    )
+
+
+def _manifest(contents: dict[str, bytes], left_out: list[LeftOut]) -> bytes:
+    files = [
+        record.File(path=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        for name, content in sorted(contents.items())
+    ]
+    content = msgspec.json.encode(Manifest(TYPE, SCHEMA, files, left_out))
+    return msgspec.json.format(content) + b"\n"
