@@ -125,8 +125,9 @@ def _loaded(path: Path, kind: str) -> Any:
         raise ExportError(f"{path} could not be read: {error.strerror}.", error.errno) from None
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _no_key(path, kind, str(error)) from None
-    if not _is_ed25519(key) and getattr(getattr(key, "curve", None), "name", "") != "secp256r1":
-        raise _no_key(path, kind, f"it is a key of the type {type(key).__name__}")
+    curve = getattr(getattr(key, "curve", None), "name", type(key).__name__)
+    if not _is_ed25519(key) and curve != "secp256r1":
+        raise _no_key(path, kind, f"it is one for {curve}")
     return key
 
 
