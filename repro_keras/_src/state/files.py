@@ -134,14 +134,14 @@ def read(path: Path) -> value.State:
         arrays = dict(_arrays(content[begin:], told["forms"]))
         header = _header(found, arrays, told["state"]["arrays"])
     except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
-        raise _broken(path, f"what it says does not fit together ({error})") from None
+        raise broken(path, f"what it says does not fit together ({error})") from None
     if header != content[:begin].tobytes():
-        raise _broken(path, "what it says does not fit its digest")
+        raise broken(path, "what it says does not fit its digest")
     if begin + sum(array.nbytes for array in arrays.values()) != len(content):
-        raise _broken(path, "it has more bytes than it says")
+        raise broken(path, "it has more bytes than it says")
     for name, digest in _digests(arrays).items():
         if digest != told["state"]["arrays"][name]:
-            raise _broken(path, f"the array {name!r} does not fit its digest")
+            raise broken(path, f"the array {name!r} does not fit its digest")
     return value.State(found, arrays)
 
 
@@ -149,20 +149,20 @@ def _parsed(path: Path, content: np.ndarray) -> tuple[dict, int]:
     """The sealed JSON of a file, and where its arrays begin."""
     length = int.from_bytes(content[:8].tobytes(), "little")
     if len(content) < 8 or length > len(content) - 8:
-        raise _broken(path, "it is cut off, or no state at all")
+        raise broken(path, "it is cut off, or no state at all")
     try:
         header = json.loads(content[8 : 8 + length].tobytes())
         told = json.loads(header["__metadata__"][_ENTRY])
         seal = told.pop("seal")
         schema = told["state"]["content"]["schema"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _broken(path, "its header is none of a state") from None
+        raise broken(path, "its header is none of a state") from None
     try:
         whole = hashlib.sha256(bits.canonical_json(told)).hexdigest() == seal
     except CanonicalError:
         whole = False
     if not whole:
-        raise _broken(path, "what it says does not fit its digest")
+        raise broken(path, "what it says does not fit its digest")
     if schema != value.SCHEMA:
         raise FileFormatError(
             f"{path} has a state of schema {schema}, and this version of repro_keras reads schema "
@@ -193,7 +193,8 @@ def _dtype(name: str) -> np.dtype:
         return np.dtype(getattr(ml_dtypes, name))
 
 
-def _broken(path: Path, why: str) -> FileFormatError:
+def broken(path: Path, why: str) -> FileFormatError:
+    """The error of a file that is no whole state."""
     return FileFormatError(
         f"{path} should be a whole state of training, and is not: {why}. Expected a file that "
         "repro.TrainingState wrote."

@@ -93,7 +93,7 @@ class Folder:
         """The newest whole state of a fit; a broken one is named in a warning and passed over."""
         for path in reversed(self._of(fit)):
             try:
-                return files.read(path)
+                return _read(path)
             except FileFormatError as error:
                 warnings.warn(
                     f"{error} The state before it is used, or where there is none, training "
@@ -150,6 +150,19 @@ class Folder:
                 if match and fit in (None, int(match[1])):
                     found.append(path)
         return sorted(found, key=_place)
+
+
+def _read(path: Path) -> value.State:
+    """The state of a file, which is of the place that its name says.
+
+    Raises:
+        FileFormatError: where it is not, or no whole state.
+    """
+    state = files.read(path)
+    position = state.position
+    if _place(path)[1:] != (position.epoch, position.step):
+        raise files.broken(path, f"it is of epoch {position.epoch}, step {position.step}")
+    return state
 
 
 def _place(path: Path) -> tuple[int, ...]:
