@@ -371,7 +371,7 @@ def _code_of(verdict: compare.Verdict) -> int:
 )
 @click.option(
     "--max-data",
-    type=click.FloatRange(min=0),
+    type=click.IntRange(min=0),
     default=10,
     show_default=True,
     metavar="MB",
@@ -389,7 +389,7 @@ def _code_of(verdict: compare.Verdict) -> int:
 def export_command(
     run: str | None,
     output: Path | None,
-    max_data: float,
+    max_data: int,
     with_crate: bool,
     key: Path | None,
     as_json: bool,
@@ -404,7 +404,7 @@ def export_command(
     path = store.find(_here(), run)
     name = path.stem if store.owner(path) is None else path.parent.name
     place = output or Path(f"{name}.zip")
-    made = making.make(path, place, max_data=int(max_data * 1e6), with_crate=with_crate, key=key)
+    made = making.make(path, place, max_data=max_data * 1_000_000, with_crate=with_crate, key=key)
     if as_json:
         found = {"file": str(place), "sha256": project.sha256(place)}
         click.echo(json.dumps({**found, **msgspec.to_builtins(made)}, indent=2))

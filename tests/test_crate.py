@@ -15,7 +15,7 @@ PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 
 @pytest.fixture
 def graph(home):
-    exported("--crate", "--max-data", "0.001")
+    exported("--crate", "--max-data", "1")
     content = json.loads(archive.read(Path("run.zip"))[crate.NAME])
     assert content["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
     found = {entity["@id"]: entity for entity in content["@graph"]}

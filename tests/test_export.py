@@ -22,7 +22,7 @@ from repro_keras._src.runs import launch, store
 from repro_keras.cli import main
 
 CODE = {"train.py": b"import keras\n", "pkg/model.py": b"layers = 3\n"}
-DATA = {"data/small.csv": b"1,2\n", "data/large.csv": b"3,4\n" * 1000}
+DATA = {"data/small.csv": b"1,2\n", "data/large.csv": b"3,4\n" * 300_000}
 DIFF = b"diff --git a/train.py b/train.py\n"
 FORCED = ["--yes", "--allow", "--json"]
 
@@ -167,20 +167,20 @@ def test_code_that_was_changed_or_is_missing_is_named(home):
 
 
 def test_data_that_is_too_large_changed_or_missing_is_left_out_and_listed(home):
-    result = command("export", "-o", "run.zip", "--max-data", "0.001")
-    assert "Left out: data/large.csv, 0.0 MB (too large)" in result.output
+    result = command("export", "-o", "run.zip", "--max-data", "1")
+    assert "Left out: data/large.csv, 1.2 MB (too large)" in result.output
     contents = archive.read(Path("run.zip"))
     assert "project/data/small.csv" in contents
     assert "project/data/large.csv" not in contents
     large = DATA["data/large.csv"]
-    told = {"path": "data/large.csv", "sha256": sha(large), "size": 4000, "why": "too large"}
+    told = {"path": "data/large.csv", "sha256": sha(large), "size": 1_200_000, "why": "too large"}
     assert json.loads(contents["manifest.json"])["left_out"] == [told]
     assert "in your project: data/large.csv" in contents["README.md"].decode()
     Path("data/small.csv").write_text("9,9\n")
     Path("data/large.csv").unlink()
     result = command("export", "-o", "run.zip")
     assert "Left out: data/small.csv, 0.0 MB (it was changed since, or by the run)" in result.output
-    assert "Left out: data/large.csv, 0.0 MB (it is missing)" in result.output
+    assert "Left out: data/large.csv, 1.2 MB (it is missing)" in result.output
 
 
 def test_names_that_another_system_refuses_are_not_exported(home):
@@ -273,14 +273,24 @@ def test_verify_asks_and_leaves_nothing_where_it_is_not_run(home, again, tmp_pat
     assert runs(Path.cwd()) == again == []
 
 
+def test_what_was_unpacked_is_kept_where_asked_and_goes_with_gc(home, again):
+    result = command("verify", exported(), *FORCED, "--keep")
+    assert result.exit_code == 0
+    run = runs(home)[-1]
+    assert sorted(p.name for p in run.iterdir()) == ["export", "project", "record.json"]
+    assert (run / "export" / "train.py").read_bytes() == CODE["train.py"]
+    assert command("gc", "--yes").exit_code == 0
+    assert [p.name for p in run.iterdir()] == ["record.json"]
+
+
 @pytest.mark.parametrize("where", ["data/large.csv", "large.csv", "project/data/large.csv"])
 def test_data_that_was_left_out_is_looked_for(where, home, again, tmp_path, monkeypatch):
-    path = elsewhere(exported("--max-data", "0.001"), tmp_path, monkeypatch)
+    path = elsewhere(exported("--max-data", "1"), tmp_path, monkeypatch)
     result = command("verify", path, *FORCED)
     assert result.exit_code == 2
     digest = sha(DATA["data/large.csv"])
     reasons = json.loads(result.stdout)["reasons"][0]
-    assert f"data/large.csv (4,000 bytes, SHA-256 {digest})" in reasons
+    assert f"data/large.csv (1,200,000 bytes, SHA-256 {digest})" in reasons
     Path(where).parent.mkdir(parents=True, exist_ok=True)
     Path(where).write_bytes(DATA["data/large.csv"][::-1])  # as large, and something else
     assert command("verify", path, *FORCED).exit_code == 2
@@ -378,6 +388,7 @@ HOSTILE = {
     "a backslash": (member("project\\..\\x"), "is none that a file can have"),
     "a device": (member("project/NUL.txt"), "'project/NUL.txt' is none"),
     "a dot at the end": (member("project/x."), "'project/x.' is none"),
+    "a folder of git's": (member("project/.GIT/config"), "'project/.GIT/config' is none"),
     "a folder": (member("project/x/"), "'project/x/' is none"),
     "no name": (member("project//x"), "'project//x' is none"),
     "a zero byte": (bytes_changed(b"README.md", b"README\0md"), "is none that a file can have"),
@@ -402,32 +413,32 @@ HOSTILE = {
         lambda path: rewritten(path, {**archive.read(path), "manifest.json": b"{}"}),
         "manifest.json is none of an export",
     ),
-    "one more file": (member("extra.txt"), "it has extra.txt, which is no part of it"),
+    "one more file": (member("extra.txt"), "it has 'extra.txt', which is no part of it"),
     "one file less": (
         lambda path: rewritten(
             path, {n: c for n, c in archive.read(path).items() if n != "README.md"}
         ),
-        "it has no README.md, which manifest.json lists",
+        "it has no 'README.md', which manifest.json lists",
     ),
     "another readme": (
         lambda path: rewritten(path, {**archive.read(path), "README.md": b"x"}),
-        "README.md does not fit its digest",
+        "'README.md' does not fit its digest",
     ),
     "other code": (
         edited(lambda c: c.update({"project/train.py": b"import os\n"})),
-        "project/train.py is not what the record says",
+        "'project/train.py' is not what the record says",
     ),
     "other data": (
         edited(lambda c: c.update({"project/data/small.csv": b"9,9\n"})),
-        "project/data/small.csv is not what the record says",
+        "'project/data/small.csv' is not what the record says",
     ),
     "more code": (
         edited(lambda c: c.update({"project/keras.py": b"import os\n"})),
-        "the record says nothing of project/keras.py",
+        "the record says nothing of 'project/keras.py'",
     ),
     "less code": (
         edited(lambda c: c.pop("project/pkg/model.py")),
-        "it has no project/pkg/model.py, which the record needs",
+        "it has no 'project/pkg/model.py', which the record needs",
     ),
     "another diff": (
         edited(lambda c: c.update({"git.diff": b"x"})),
@@ -439,7 +450,7 @@ HOSTILE = {
     ),
     "an unknown file, listed": (
         edited(lambda c: c.update({"about.json": b"{}"})),
-        "it has about.json, which is no part of it",
+        "it has 'about.json', which is no part of it",
     ),
 }
 

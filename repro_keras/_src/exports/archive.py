@@ -19,9 +19,11 @@ from repro_keras._src.errors import ExportError
 MOST_BYTES = 2**30
 MOST_FILES = 10_000
 _AGAIN = "Get the export again from where it was made."
-# What Windows does not take as the name of a file or folder, or takes for another one.
+# What Windows does not take as the name of a file or folder, or takes for another one; and what git
+# and repro-keras would take for their own.
 _NOT_PORTABLE = re.compile(
-    r'[<>:"|?*\\\x00-\x1f\x7f]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE
+    r'[<>:"|?*\\\x00-\x1f\x7f]|[. ]$|^\.(git|repro)$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)',
+    re.IGNORECASE,
 )
 
 

@@ -22,6 +22,7 @@ from repro_keras._src.exports.making import (
     Manifest,
 )
 from repro_keras._src.runs import store
+from repro_keras._src.words import plain
 
 _NEEDED = (MANIFEST, RECORD)
 _MORE = (DIFF, SIGNATURE, crate.NAME, "README.md", "pylock.toml", "requirements.txt")
@@ -72,12 +73,12 @@ def read(path: Path) -> Export:
             continue
         digest = wanted.get(name.removeprefix(PROJECT))
         if digest is None:
-            raise refused(path, f"the record says nothing of {name}")
+            raise refused(path, f"the record says nothing of {name!r}")
         if digest != hashlib.sha256(content).hexdigest():
-            raise refused(path, f"{name} is not what the record says")
+            raise refused(path, f"{name!r} is not what the record says")
     missing = [name for name in code if PROJECT + name not in contents]
     if missing:
-        raise refused(path, f"it has no {PROJECT}{missing[0]}, which the record needs")
+        raise refused(path, f"it has no {PROJECT + missing[0]!r}, which the record needs")
     git = run.code.git
     if DIFF in contents and _sha256(contents[DIFF]) != (git.diff if git else None):
         raise refused(path, f"{DIFF} is not what the record says")
@@ -102,11 +103,11 @@ def _check_manifest(path: Path, contents: dict[str, bytes]) -> None:
             continue
         known = name in _NEEDED or name in _MORE or name.startswith(PROJECT)
         if not known or name not in told:
-            raise refused(path, f"it has {name}, which is no part of it")
+            raise refused(path, f"it has {name!r}, which is no part of it")
         if told.pop(name) != _sha256(content):
-            raise refused(path, f"{name} does not fit its digest in {MANIFEST}")
+            raise refused(path, f"{name!r} does not fit its digest in {MANIFEST}")
     if told:
-        raise refused(path, f"it has no {next(iter(told))}, which {MANIFEST} lists")
+        raise refused(path, f"it has no {next(iter(told))!r}, which {MANIFEST} lists")
 
 
 @contextlib.contextmanager
@@ -155,7 +156,7 @@ def _bring(export: Export, root: Path, folders: list[Path]) -> None:
     if missing:
         said = ", ".join(f"{f.path} ({f.size:,} bytes, SHA-256 {f.sha256})" for f in missing)
         raise ExportError(
-            f"{export.path} was made without {said}. It is neither beside it nor in "
+            f"{export.path} was made without {plain(said)}. It is neither beside it nor in "
             f"{folders[-1]}. Get it from where the run was recorded, and put it beside the zip "
             "file, under the same name."
         )
