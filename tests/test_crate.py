@@ -103,4 +103,10 @@ def test_rocrate_reads_the_crate(graph, tmp_path):
     assert found.root_dataset["conformsTo"].id == PROFILE
     (action,) = found.root_dataset["mentions"]
     assert action["instrument"].id == "project/train.py"
+    assert found.root_dataset["datePublished"] == "2026-01-01T12:01:00+00:00"
     assert {file.id for file in found.data_entities} >= {"project/data/small.csv", "record.json"}
+
+
+def test_names_in_a_crate_are_addresses():
+    assert crate._id("project/a b#1.csv") == "project/a%20b%231.csv"
+    assert crate._id("#out/a#b") == "#out/a%23b"

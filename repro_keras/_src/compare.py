@@ -40,9 +40,9 @@ class Verdict:
     @property
     def same(self) -> bool | None:
         """True, False, or `None` where it could not be told."""
+        if self.difference is not None:  # it may have no row: which part of training a segment was
+            return False
         judged = [row.same for row in self.rows if row.judged]
-        if self.difference is not None:
-            return False  # of what has no row: which part of training a segment was
         return False if False in judged else None if None in judged else True
 
     @property

@@ -43,7 +43,10 @@ def write(path: Path, contents: dict[str, bytes]) -> None:
     if trouble is None and sum(map(len, contents.values())) > MOST_BYTES:
         trouble = f"it would have more than {MOST_BYTES:,} bytes"
     if trouble is not None:
-        raise ExportError(f"The run cannot be exported: {trouble}. Rename or remove that first.")
+        raise ExportError(
+            f"The run cannot be exported: {trouble}. Rename the file, or "
+            "take in less data (--max-data)."
+        )
     with atomic.replacing(path) as place, CanonicalZipFile(place, "w") as file:
         for name in sorted(contents):
             with file.open(name, "w") as member:

@@ -139,7 +139,10 @@ def _to(name: str) -> dict[str, str]:
 
 def _id(name: str) -> str:
     """A name as an address, relative to the crate or absolute."""
-    return name if name.startswith("https://") else urllib.parse.quote(name, safe="/#")
+    if name.startswith("https://"):
+        return name
+    mark = "#" * name.startswith("#")  # of what is not in the crate
+    return mark + urllib.parse.quote(name.removeprefix(mark))
 
 
 def _time(seconds: float) -> str:

@@ -142,21 +142,26 @@ def _data(
     left_out = []
     for file in sorted(files, key=lambda file: (file.size, file.path)):
         place = home.root / file.path
-        why = None
         if not place.is_file():
             why = "it is missing"
+        elif not is_file(place, file):
+            why = "it was changed since, or by the run"
         elif file.size > most:
             why = "too large"
         else:
-            content = place.read_bytes()
-            if hashlib.sha256(content).hexdigest() == file.sha256:
-                found[file.path] = content
-                most -= len(content)
-            else:
-                why = "it was changed since, or by the run"
-        if why is not None:
-            left_out.append(LeftOut(file.path, file.sha256, file.size, why))
+            found[file.path] = place.read_bytes()
+            most -= file.size
+            continue
+        left_out.append(LeftOut(file.path, file.sha256, file.size, why))
     return found, sorted(left_out, key=lambda file: file.path)
+
+
+def is_file(place: Path, file: record.File) -> bool:
+    """Whether what lies somewhere is a file of a record."""
+    try:
+        return place.stat().st_size == file.size and project.sha256(place) == file.sha256
+    except OSError:
+        return False
 
 
 def _readme(statement: record.Statement, left_out: list[LeftOut]) -> str:

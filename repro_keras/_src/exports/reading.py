@@ -20,6 +20,7 @@ from repro_keras._src.exports.making import (
     SCHEMA,
     SIGNATURE,
     Manifest,
+    is_file,
 )
 from repro_keras._src.runs import store
 from repro_keras._src.words import plain
@@ -146,7 +147,7 @@ def _bring(export: Export, root: Path, folders: list[Path]) -> None:
     for file in export.absent:
         names = (file.path, PurePosixPath(file.path).name)
         places = (folder / name for folder in folders for name in names)
-        found = next((place for place in places if _is(place, file)), None)
+        found = next((place for place in places if is_file(place, file)), None)
         if found is None:
             missing.append(file)
             continue
@@ -160,13 +161,6 @@ def _bring(export: Export, root: Path, folders: list[Path]) -> None:
             f"{folders[-1]}. Get it from where the run was recorded, and put it beside the zip "
             "file, under the same name."
         )
-
-
-def _is(place: Path, file: record.File) -> bool:
-    try:
-        return place.stat().st_size == file.size and project.sha256(place) == file.sha256
-    except OSError:
-        return False
 
 
 def _sha256(content: bytes) -> str:
