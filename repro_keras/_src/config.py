@@ -119,6 +119,9 @@ _GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _ONEDNN_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 _XLA_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_enable_platform_dependent_math=false"
 
+started_before = False
+"""Whether the backend was started when repro_keras was imported."""
+
 _config = ReproConfig()
 _outside: dict[str, str | None] = {}  # what the environment said before us
 
@@ -229,7 +232,7 @@ def configure(
 
 def begin() -> None:
     """Puts the environment's configuration in force, at the import of repro_keras."""
-    global _config
+    global _config, started_before
     if OFF:
         _config = dataclasses.replace(_config, guarantee="none")
         return
@@ -250,6 +253,7 @@ def begin() -> None:
             )
     if backends.loaded():  # what can be too late comes first: then nothing is half done
         backends.check_before(config)
+        started_before = backends.started()
     _put_in_force(config, reseed=True, gpu_now=False)
     hooks.after_import("numpy", lambda: _apply_numpy(_config, blas=False, reseed=True))
     hooks.after_import("numpy", _guard)

@@ -10,7 +10,10 @@ from repro_keras._src import config, hooks
 OURS = ("repro", "v1")
 """The submodules that Keras does not have."""
 
-_INSIDE = (*OURS, "_src", "cli", "__main__")
+_INSIDE = (*OURS, "_src", "cli", "notebook", "__main__")
+
+_OF_IPYTHON = ("load_ipython_extension", "unload_ipython_extension")
+"""What `%load_ext repro_keras` asks for."""
 
 _PACKAGE = "repro_keras"
 
@@ -40,6 +43,8 @@ def get(name: str):
     """A name of Keras's, or one that only `tf.keras` has."""
     if name == "__all__":
         return sorted(n for n in vars(_keras()) if not n.startswith("_"))
+    if name in _OF_IPYTHON:
+        return getattr(importlib.import_module(f"{_PACKAGE}.notebook"), name)
     if name.startswith("__") and name != "__version__":
         # What the import machinery and tools ask any module for must not load Keras.
         raise AttributeError(f"module {_PACKAGE!r} has no attribute {name!r}")

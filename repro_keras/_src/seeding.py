@@ -76,10 +76,18 @@ class Frame:
         prefix: the scopes, as names begin with them.
         root_seed: the root seed in force when the frame was made.
         model_name: what a model without a name is called here; `None` outside scopes.
+        inner: how the prefixes of scopes inside begin; `None` for as its own.
     """
 
-    def __init__(self, prefix: str, root_seed: int, model_name: str | None = None):
+    def __init__(
+        self,
+        prefix: str,
+        root_seed: int,
+        model_name: str | None = None,
+        inner: str | None = None,
+    ):
         self.prefix = prefix
+        self.inner = prefix if inner is None else inner
         self.root_seed = root_seed
         self.model_name = model_name
         self.lock = threading.Lock()
@@ -99,7 +107,7 @@ class Frame:
     def afresh(self, root_seed: int | None = None) -> "Frame":
         """The same scope with nothing named in it yet."""
         root = self.root_seed if root_seed is None else root_seed
-        return Frame(self.prefix, root, self.model_name)
+        return Frame(self.prefix, root, self.model_name, self.inner)
 
 
 class _Threads(threading.local):
@@ -107,7 +115,7 @@ class _Threads(threading.local):
 
     def __init__(self):
         self.frames: list[Frame] = []
-        self.outside: list[object] = []
+        self.outside: list[dict] = []
         self.draws: list[Draws] = []
 
 
@@ -143,7 +151,7 @@ def start_afresh() -> None:
 
 def outer_states(name: str) -> list:
     """What the scopes around this one have put aside of Keras's own, by its name."""
-    return [state.get(name) for state in _threads.outside if isinstance(state, dict)]
+    return [state.get(name) for state in _threads.outside]
 
 
 def session() -> int:
@@ -229,14 +237,31 @@ def loading() -> Iterator[None]:
 
 
 class _Hooks:
-    """What follows scopes in and out; `_src/patches` registers Keras's own name counters."""
+    """What follows scopes in and out; `_src/patches` registers Keras's own name counters.
 
-    entered: Callable[[], object] | None = None
-    left: Callable[[object], None] | None = None
+    `trains` goes the other way: the seam calls it for the notebook's extension.
+    """
+
+    entered: Callable[[str], dict] | None = None
+    left: Callable[[dict], None] | None = None
     rerooted: Callable[[list], None] | None = None
+    trains: Callable[[object], None] | None = None  # with each model that a `fit` trains
 
 
 hooks = _Hooks()
+
+
+def _enter(frame: Frame, cell: str = "") -> None:
+    _threads.frames.append(frame)
+    # Without Keras nothing was counted yet, and what it counts inside ends with the scope.
+    _threads.outside.append(hooks.entered(cell) if hooks.entered else {"cell": cell})
+
+
+def _leave() -> None:
+    _threads.frames.pop()
+    outside = _threads.outside.pop()
+    if hooks.left:
+        hooks.left(outside)
 
 
 class scope:
@@ -306,10 +331,7 @@ class scope:
             )
         # Keras's own counters are part of what starts afresh, so it must be there.
         importlib.import_module("keras")
-        outer = current_frame()
-        prefix = outer.prefix + bits.scope_prefix(self.name, self.index)
-        _threads.frames.append(Frame(prefix, outer.root_seed, self._model_name()))
-        _threads.outside.append(hooks.entered() if hooks.entered else None)
+        _enter(self._frame())
         return self
 
     def __exit__(self, *exception) -> None:
@@ -319,10 +341,7 @@ class scope:
                 f"The scope {self.name!r} is left while it is not the innermost: scopes must be "
                 "left in the opposite order of entering them, in the thread that entered them."
             )
-        _threads.frames.pop()
-        outside = _threads.outside.pop()
-        if hooks.left:
-            hooks.left(outside)
+        _leave()
 
     def __call__(self, builder: _Builder) -> _Builder:
         if not callable(builder) or inspect.isclass(builder):
@@ -346,9 +365,49 @@ class scope:
 
         return build  # type: ignore[return-value]
 
+    def _frame(self) -> Frame:
+        assert self.name is not None
+        outer = current_frame()
+        prefix = outer.inner + bits.scope_prefix(self.name, self.index)
+        return Frame(prefix, outer.root_seed, self._model_name())
+
     def _model_name(self) -> str:
         """The scope's name as Keras and TensorFlow take it: a function's own name, no `/`."""
         assert self.name is not None
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", self.name.rpartition("<locals>.")[2])
         name = name if re.match(r"[A-Za-z0-9.]", name) else f"scope{name}"
         return f"{name}_{self.index}" if self.index else name
+
+
+class CellScope:
+    """A cell of a notebook as a scope, entered before it runs and left after.
+
+    A cell with a name is `repro.scope(name)`. Another one is the top level as far as it can be:
+    scopes inside begin their names as in a script, so that a builder makes the same model in every
+    cell. Keras's automatic names go on from cell to cell, as one model may be built in several and
+    Keras refuses two layers of one name in it; a cell that runs again begins with those that it
+    began with first.
+
+    Args:
+        name: the name that the cell was given, or the one that its text makes.
+        is_given: whether it was given.
+    """
+
+    def __init__(self, name: str, *, is_given: bool):
+        self._name = name
+        self._is_given = is_given
+        self._depth = 0
+
+    def enter(self) -> None:
+        self._depth = len(_threads.outside)
+        if self._is_given:
+            _enter(scope(self._name)._frame())
+        else:
+            outer = current_frame()
+            prefix = outer.inner + bits.scope_prefix(self._name, 0)
+            _enter(Frame(prefix, outer.root_seed, inner=outer.inner), prefix)
+
+    def leave(self) -> None:
+        """Leaves it, and the scopes that the cell entered and did not leave."""
+        while len(_threads.outside) > self._depth:
+            _leave()

@@ -28,7 +28,10 @@ written so that they do not know it again, but only one that is written in this 
 Python: not one in a graph that is loaded, and the fold of a constant is not seen from there.
 """
 
-_MOVE = "Move `import repro_keras` above `import tensorflow`, to the top of the script."
+_MOVE = (
+    "Move `import repro_keras` above `import tensorflow`, to the top of the script; in a notebook, "
+    "restart the kernel first."
+)
 
 
 _session_made = False

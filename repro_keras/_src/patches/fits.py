@@ -5,6 +5,7 @@ import inspect
 
 from keras.src.backend.common import global_state
 
+from repro_keras._src import seeding
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
 
@@ -25,6 +26,8 @@ def _record_fit(original):
 
     @functools.wraps(original)
     def fit(self, *args, **kwargs):
+        if seeding.hooks.trains:
+            seeding.hooks.trains(self)
         recorder = recording.current
         if recorder is None:
             return original(self, *args, **kwargs)
@@ -75,7 +78,7 @@ PATCHES = (
         target=f"{_TRAINER}.fit",
         parameters=None,
         make=_record_fit,
-        why="the record has the data and the outcome of each fit",
+        why="the record has the data and the outcome of each fit; cells are told what they train",
     ),
     Patch(
         target=f"{_TRAINER}.evaluate",

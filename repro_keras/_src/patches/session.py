@@ -9,28 +9,48 @@ from repro_keras._src import config, seeding
 from repro_keras._src.patches.patch import Patch
 
 # What Keras counts and draws by, which a scope has its own of.
-_PER_SCOPE = ("object_name_uids", "global_seed_generator")
+_COUNTS, _GENERATOR = "object_name_uids", "global_seed_generator"
+_PER_SCOPE = (_COUNTS, _GENERATOR)
+
+_first_counts: dict[str, dict[str, int]] = {}  # of cells: what they began to count with
 
 
-def enter_scope() -> dict[str, object]:
-    """Starts Keras's automatic names and global generator afresh; returns the outer ones."""
+def enter_scope(cell: str = "") -> dict:
+    """Starts Keras's automatic names and global generator afresh; returns the outer ones.
+
+    Args:
+        cell: the prefix of a cell of a notebook, whose names go on; see `seeding.CellScope`.
+    """
     outside = {name: global_state.get_global_attribute(name) for name in _PER_SCOPE}
-    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
-    global_state.set_global_attribute("global_seed_generator", None)
-    return outside
+    counts = _first_counts.get(cell, outside[_COUNTS] or {}) if cell else {}
+    global_state.set_global_attribute(_COUNTS, collections.defaultdict(int, counts))
+    global_state.set_global_attribute(_GENERATOR, None)
+    return {**outside, "cell": cell}
 
 
-def leave_scope(outside) -> None:
+def leave_scope(outside: dict) -> None:
     """Puts the outer ones back."""
-    for name, value in outside.items():
-        global_state.set_global_attribute(name, value)
+    if outside["cell"]:
+        outside[_COUNTS] = _counts_after(outside["cell"], outside.get(_COUNTS) or {})
+    for name in _PER_SCOPE:
+        global_state.set_global_attribute(name, outside.get(name))
 
 
-def forget_draws(outside: list[dict[str, object]]) -> None:
+def _counts_after(cell: str, before: dict[str, int]) -> dict[str, int]:
+    """What names count on with after a cell: no name that was given comes again."""
+    inside = global_state.get_global_attribute(_COUNTS) or {}
+    if inside != before:
+        _first_counts.setdefault(cell, dict(before))
+    names = {*before, *inside}
+    counts = {name: max(before.get(name, 0), inside.get(name, 0)) for name in names}
+    return collections.defaultdict(int, counts)
+
+
+def forget_draws(outside: list[dict]) -> None:
     """Lets the global generators of all open scopes be made anew, from the new root seed."""
     for state in outside:
-        state["global_seed_generator"] = None
-    global_state.set_global_attribute("global_seed_generator", None)
+        state[_GENERATOR] = None
+    global_state.set_global_attribute(_GENERATOR, None)
 
 
 def _reroot(original):
