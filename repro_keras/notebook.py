@@ -18,6 +18,8 @@ from repro_keras._src.version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from repro_keras._src.cells.recording import CellRecorder, CellRun
+
 _extension: "_Extension | None" = None
 
 
@@ -53,6 +55,8 @@ class _Open(threading.local):
 
     def __init__(self):
         self.info: object = None
+        self.name = ""
+        self.is_recorded = False
         self.scope: seeding.CellScope | None = None
 
 
@@ -61,6 +65,9 @@ class _Extension:
         self._shell = shell
         self._open = _Open()
         self._watch = watch.Watch()
+        self._recorder: CellRecorder | None = None
+        self._records = False
+        self._last: CellRun | None = None
         self._magics = shell.magics_manager.magics
         shell.events.register("pre_run_cell", self._begin)
         shell.events.register("post_run_cell", self._end)
@@ -71,6 +78,7 @@ class _Extension:
 
     def unload(self) -> None:
         self._leave()
+        self._record(False)
         self._shell.events.unregister("pre_run_cell", self._begin)
         self._shell.events.unregister("post_run_cell", self._end)
         self._shell.input_transformers_cleanup.remove(naming.without_name)
@@ -83,10 +91,13 @@ class _Extension:
             return  # a cell inside of a cell, as `%%capture` runs one
         given = naming.given_name(info.raw_cell)
         name = given or naming.name_of(info.raw_cell)
-        self._open.info = info
+        self._open.info, self._open.name = info, name
         self._watch.begin(name)
         self._open.scope = seeding.CellScope(name, is_given=given is not None)
         self._open.scope.enter()
+        self._open.is_recorded = self._records
+        if self._recorder is not None and self._records:
+            self._recorder.begin()
 
     def _end(self, result) -> None:
         # A kernel has no result where a cell that awaits was interrupted.
@@ -94,6 +105,14 @@ class _Extension:
             return
         self._leave()
         number = (result and result.execution_count) or 0
+        if self._recorder is not None and self._records and self._open.is_recorded:
+            is_whole = result is not None and result.success
+            run = self._recorder.end(self._open.name, number, is_whole=is_whole)
+            if run is not None:
+                from IPython.display import display
+
+                self._last = run
+                display(run)
         for note in self._watch.end(number):
             warnings.warn_explicit(note, ReproWarning, f"In [{number}]", 1)
 
@@ -106,13 +125,49 @@ class _Extension:
         if self._open.info is not None:
             self._watch.train(model)
 
-    def _line(self, line: str) -> None:
-        """`%repro`: what is in force, in a line."""
+    def _line(self, line: str) -> "CellRun | None":
+        """Say in a line what is in force, and record cells.
+
+        `%repro` prints the seed, the guarantee, the threads, the versions, and what is not
+        reproducible. After `%repro record on`, until `%repro record off`, what a cell trains is
+        recorded and compared with the cell's run before, and shown under the cell; `run = %repro
+        last` is the run that was recorded last.
+        """
         from IPython.core.error import UsageError
 
-        if line.strip():
-            raise UsageError(f"Expected `%repro`. Received: %repro {line}")
-        print(_in_force())
+        match line.split():
+            case []:
+                print(_in_force())
+            case ["record", "on" | "off" as said]:
+                self._record(said == "on")
+            case ["last"]:
+                if self._last is None:
+                    raise UsageError("No cell was recorded yet. Begin with `%repro record on`.")
+                return self._last
+            case _:
+                raise UsageError(
+                    "Expected `%repro`, `%repro record on`, `%repro record off` or `%repro last`. "
+                    f"Received: %repro {line}"
+                )
+        return None
+
+    def _record(self, records: bool) -> None:
+        """Begins to record with the next cell, or ends it now."""
+        from IPython.core.error import UsageError
+
+        if records and self._recorder is None:
+            from repro_keras._src.cells.recording import CellRecorder
+            from repro_keras._src.runs import recorder
+
+            if config.OFF:
+                raise UsageError(
+                    "REPRO_KERAS_OFF is set: plain Keras cannot be recorded. Unset it."
+                )
+            if recorder.current is not None:
+                raise UsageError("This notebook is recorded already, by `repro-keras run`.")
+            self._recorder = CellRecorder()
+            recorder.record_with(self._recorder)
+        self._records = records
 
     def _cell(self, line: str, cell: str) -> None:
         """`%%repro NAME`, as the first line of a cell: the cell is `repro.scope("NAME")`."""

@@ -1,10 +1,24 @@
 """Comparing the trails of two runs: how far they are the same, and where they differ first."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 from repro_keras._src import record, words
 from repro_keras._src.words import listed, short
+
+
+class Trained(Protocol):
+    """What was trained and how: a record's run, or what a journal tells of one."""
+
+    @property
+    def models(self) -> Sequence[record.Model]: ...
+
+    @property
+    def trail(self) -> Sequence[record.Segment]: ...
+
+    @property
+    def ended(self) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +69,7 @@ def count_steps(then: record.Run, here: record.Run) -> Count:
 def count_epochs(then: record.Run, here: record.Run) -> Count:
     """Counts the epochs, or the parts that end with a save of a session."""
 
-    def count(trail: list[record.Segment]) -> int:
+    def count(trail: Sequence[record.Segment]) -> int:
         return sum(map(ends_with_digests, trail))
 
     equal = _equal_segments(then, here)
@@ -70,11 +84,11 @@ def ends_with_digests(segment: record.Segment) -> bool:
     return segment.epoch is not None or bool(segment.layers)
 
 
-def _steps(trail: list[record.Segment]) -> int:
+def _steps(trail: Sequence[record.Segment]) -> int:
     return sum(len(segment.steps.loss) for segment in trail)
 
 
-def _equal_segments(then: record.Run, here: record.Run) -> int:
+def _equal_segments(then: Trained, here: Trained) -> int:
     """How many segments are equal from the beginning on: a chain tells of all before it."""
     count = 0
     for a, b in zip(then.trail, here.trail, strict=False):
@@ -109,7 +123,7 @@ def changed(one: dict, other: dict) -> list[str]:
     return [key for key in {**one, **other} if one.get(key) != other.get(key)]
 
 
-def first_difference(then: record.Run, here: record.Run) -> Difference | None:
+def first_difference(then: Trained, here: Trained) -> Difference | None:
     """The first place where two runs differ, of the initial weights and the trail.
 
     Returns:
@@ -121,7 +135,7 @@ def first_difference(then: record.Run, here: record.Run) -> Difference | None:
     return initial if initial.step < found.step else found
 
 
-def _in_models(then: record.Run, here: record.Run) -> Difference | None:
+def _in_models(then: Trained, here: Trained) -> Difference | None:
     for number, (a, b) in enumerate(zip(then.models, here.models, strict=False)):
         layers = changed(a.initial, b.initial)
         if not layers:
@@ -142,7 +156,7 @@ def _in_models(then: record.Run, here: record.Run) -> Difference | None:
     return None
 
 
-def _in_trail(then: record.Run, here: record.Run) -> Difference | None:
+def _in_trail(then: Trained, here: Trained) -> Difference | None:
     number = _equal_segments(then, here)
     step = _steps(then.trail[:number])
     for a, b in zip(then.trail[number:], here.trail[number:], strict=False):
@@ -162,7 +176,7 @@ def _in_trail(then: record.Run, here: record.Run) -> Difference | None:
     )
 
 
-def _is_cut(run: record.Run, number: int) -> bool:
+def _is_cut(run: Trained, number: int) -> bool:
     """Whether a segment may have gone on further than the record does."""
     return not run.ended and number == len(run.trail) - 1
 

@@ -6,6 +6,7 @@ import inspect
 from keras.src.backend.common import global_state
 
 from repro_keras._src import seeding
+from repro_keras._src.patches import steps
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
 
@@ -19,6 +20,8 @@ def generators() -> dict:
 def begin(recorder) -> None:
     """Recording begins."""
     recorder.generators = generators
+    for model in steps.models():
+        model.train_function = None  # one that was made before does not write the trail
 
 
 def _record_fit(original):

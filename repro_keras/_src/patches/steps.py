@@ -56,6 +56,11 @@ _current = _Current()
 _models: list[weakref.ref] = []
 
 
+def models() -> list:
+    """The models that are there, in the order in which they were made."""
+    return [model for reference in _models if (model := reference()) is not None]
+
+
 def _variable(x):
     """The backend's variable, as Keras's own and the user's are told by."""
     return x._value if isinstance(x, backend.Variable) else x
@@ -139,8 +144,7 @@ def _owners(variables: list) -> list:
     """The models that have variables, without those inside others; or the variables themselves."""
     wanted = {id(v) for v in variables}
     owners: list[tuple[set[int], object]] = []
-    models = [model for reference in _models if (model := reference()) is not None]
-    for model in sorted(models, key=lambda model: -len(model.variables)):
+    for model in sorted(models(), key=lambda model: -len(model.variables)):
         own = {id(v) for v in model.variables}
         if own & wanted and not any(own <= others for others, _ in owners):
             owners.append((own, model))

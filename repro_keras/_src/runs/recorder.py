@@ -59,15 +59,8 @@ class Recorder:
         self._continues = continues
         self._states: list[str] = []  # folders of states
         self._began = time.time_ns()
-        self._rows: list[journal.Row] = []
-        self._lost = 0
-        self._steps = 0
-        self._fits: list[dict] = []
-        self._fit_count = 0
-        self._calls: dict[str, int] = {}
-        self._models: list[weakref.ref] = []
+        self._start_afresh()
         self._optimizers: list[weakref.ref] = []
-        self._kept: list = []  # what is trained by hand is digested at the end
         self._seen: set[str] = set()
         self._written: set[str] = set()
         self._noted: set[str] = set()
@@ -76,11 +69,22 @@ class Recorder:
         self._process = os.getpid()
         self._over = threading.Event()
         self._watch: threading.Thread | None = None
-        self._later: dict[tuple[str, str, str], tuple[int, str]] = {}
         self._quiet = threading.local()
         self._input = False
         self._done = False
         self._journal.write("start", configuration=config.recorded())
+
+    def _start_afresh(self) -> None:
+        """Nothing was trained yet."""
+        self._rows: list[journal.Row] = []
+        self._lost = 0
+        self._steps = 0
+        self._fits: list[dict] = []
+        self._fit_count = 0
+        self._calls: dict[str, int] = {}
+        self._later: dict[tuple[str, str, str], tuple[int, str]] = {}
+        self._models: list[weakref.ref] = []
+        self._kept: list = []  # what is trained by hand is digested at the end
 
     # Steps
 
@@ -347,15 +351,7 @@ class Recorder:
                 digest=digest,
                 calls=count,
             )
-        outcomes = {}
-        for kept in self._kept:
-            number = _index(self._models, kept)
-            if number is not None:
-                outcomes.update(self._outcomes(number, kept))
-            else:
-                number = _index(self._optimizers, kept)
-                if getattr(kept, "built", True):
-                    outcomes[f"optimizer/{number}"] = _hex_digest(kept)
+        outcomes = self._outcomes_by_hand()
         for ending in self.endings:
             outcomes.update(ending())
         outcomes["generators"] = _hex_digest(self._generators())
@@ -369,6 +365,19 @@ class Recorder:
             outcomes=outcomes,
         )
         self._journal.close()
+
+    def _outcomes_by_hand(self) -> dict[str, str]:
+        """What came of loops that were written by hand."""
+        outcomes = {}
+        for kept in self._kept:
+            number = _index(self._models, kept)
+            if number is not None:
+                outcomes.update(self._outcomes(number, kept))
+            else:
+                number = _index(self._optimizers, kept)
+                if getattr(kept, "built", True):
+                    outcomes[f"optimizer/{number}"] = _hex_digest(kept)
+        return outcomes
 
     def _outcomes(self, number: int, model) -> dict[str, str]:
         found = {f"model/{number}/weights": _weights_digest(model)}
@@ -396,12 +405,18 @@ class Recorder:
 
 def start(folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False) -> Recorder:
     """Begins to record this process; there is one recorder in a process."""
-    global current
-    recorder = current = Recorder(folder, root, is_copy=is_copy, continues=continues)
+    recorder = Recorder(folder, root, is_copy=is_copy, continues=continues)
     sys.addaudithook(lambda event, arguments: _audit(recorder, event, arguments))
+    record_with(recorder)
+    return recorder
+
+
+def record_with(recorder: Recorder) -> None:
+    """Lets a recorder record this process from here on."""
+    global current
+    current = recorder
     for begin in _when_started:
         begin(recorder)
-    return recorder
 
 
 def _audit(recorder: Recorder, event: str, arguments: tuple) -> None:
