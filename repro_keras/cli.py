@@ -21,6 +21,7 @@ import msgspec
 from rich.markup import escape
 
 from repro_keras._src import causes, compare, digest_lists, project, record, tables, verify, words
+from repro_keras._src.cells import again
 from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.exports import archive, making, reading, sign
 from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
@@ -194,16 +195,36 @@ def _say_recorded(finished: launch.Finished, as_json: bool) -> None:
     metavar="PUB.pem",
     help="Refuse an export that was not signed with this key.",
 )
+@click.option("--twice", is_flag=True, help="Compare two runs of a notebook, not its outputs.")
+@click.option("--update", is_flag=True, help="Write what comes out into the notebook.")
+@click.option(
+    "--timeout", type=click.IntRange(1), metavar="SECONDS", help="How long a cell may take."
+)
 @_AS_JSON
 def verify_command(
-    run: str | None, yes: bool, allow: bool, keep: bool, key: Path | None, as_json: bool
+    run: str | None,
+    yes: bool,
+    allow: bool,
+    keep: bool,
+    key: Path | None,
+    twice: bool,
+    update: bool,
+    timeout: int | None,
+    as_json: bool,
 ) -> None:
-    """Run a record again, in a copy of its project, and compare what comes out.
+    """Run a record or a notebook again, in a copy of its project, and compare what comes out.
 
     RUN is a run's id (the beginning or the last digits), the file of a record, or an export (.zip);
-    without it, the latest run. Exit code 0: the same; 1: different; 2: it could not be told, as the
-    CPU or the versions are others (--allow goes on), or something is missing or was changed.
+    without it, the latest run. Or it is a notebook (.ipynb), whose outputs are compared with those
+    of a fresh kernel (--twice, --update and --timeout are for these). Exit code 0: the same; 1:
+    different; 2: it could not be told, as the CPU or the versions are others (--allow goes on), or
+    something is missing or was changed.
     """
+    if run is not None and run.endswith(".ipynb"):
+        with _told_as_json(as_json):
+            sys.exit(_verify_notebook(Path(run), yes, keep, twice, update, timeout, as_json))
+    if twice or update or timeout:
+        raise click.UsageError("--twice, --update and --timeout are for notebooks (.ipynb).")
     with _told_as_json(as_json):
         here = _here()
         path = store.find(here, run)
@@ -219,7 +240,65 @@ def verify_command(
     if verdict.same and not keep:
         store.remove(finished.folder / store.COPY)
         store.remove(finished.folder / store.EXPORT)
-    sys.exit(_code_of(verdict))
+    sys.exit(_code_of(verdict.same))
+
+
+def _verify_notebook(
+    path: Path,
+    yes: bool,
+    keep: bool,
+    twice: bool,
+    update: bool,
+    timeout: int | None,
+    as_json: bool,
+) -> int:
+    """Runs a notebook and says what came out; returns the exit code."""
+    notebook = again.read(path)
+    if not (notebook.has_outputs or twice or update):
+        raise RunError(
+            f"{path} has no outputs to compare with. --twice compares two runs with each other, "
+            "--update writes outputs into it."
+        )
+    if not yes:
+        home = project.find(path).root
+        click.echo(f"This runs the cells of {path} in a copy of {home}.", err=True)
+        _confirm()
+    ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
+    then, what = notebook.node, "its outputs and a run"
+    if twice:
+        then, what = ran.node, "two runs"
+        ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
+    terminal.clear()
+    cells = again.compare(then, ran) if twice or notebook.has_outputs else []
+    if update:
+        again.update(notebook, ran)
+    same = again.same(cells)
+    if as_json:
+        first = next((cell for cell in cells if cell.same is not True), None)
+        found = {
+            "verdict": tables.VERDICTS[same],
+            "notebook": str(path),
+            "cells": [
+                {**dataclasses.asdict(cell), "same": tables.VERDICTS[cell.same]} for cell in cells
+            ],
+            "first_difference": first and {"cell": first.cell, "what": first.difference},
+            "failed": ran.failed or None,
+            "reasons": [],
+            "updated": update,
+        }
+        click.echo(json.dumps(found, indent=2))
+        return _code_of(same)
+    if cells:
+        tables.show_cells(cells, f"{path}: {what}")
+    if ran.failed:
+        tables.say(f"Cell {ran.failed} failed; those after it were not run.")
+    if ran.folder is not None:
+        tables.say(f"It ran in {ran.folder}")
+    if update:
+        tables.say(f"Its outputs are now those of the run: {path}")
+    if cells:
+        tables.show_word(same)
+    return _code_of(same)
 
 
 @contextlib.contextmanager
@@ -270,6 +349,10 @@ def _ask(
 ) -> None:
     command = compare.command_of(statement)
     click.echo(f"This runs `{command}` in {where}{home.root}, as {path} says.", err=True)
+    _confirm()
+
+
+def _confirm() -> None:
     if not sys.stdin.isatty():
         raise RunError(
             "Nobody can be asked whether to run it, as the input is no terminal. If you trust the "
@@ -300,7 +383,7 @@ def _show_verdict(path, statement, finished, verdict, reasons, signature, as_jso
         if recorded in ("killed", "interrupted"):
             tables.say(f"The recorded run was {recorded}: its end is not known.")
         tables.say(f"What it wrote this time is in {os.path.relpath(finished.folder)}")
-    tables.show_word(verdict)
+    tables.show_word(verdict.same)
 
 
 @main.command("diff")
@@ -334,7 +417,7 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
         found = tables.as_json(verdict, "a", "b", likely)
         about = {"a": str(path), "b": str(other), "reasons": reasons, "git_diff": lines}
         click.echo(json.dumps({**found, **about}, indent=2))
-        sys.exit(_code_of(verdict))
+        sys.exit(_code_of(verdict.same))
     for letter, place, statement in (("A", path, one), ("B", other, two)):
         name = os.path.relpath(place) if store.owner(place) is None else place.parent.name
         tables.say(f"{letter}: {name}, {compare.command_of(statement)}")
@@ -343,8 +426,8 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
     tables.show_lines("What `git diff HEAD` said in A only (-) and in B only (+):", lines)
     for reason in reasons:
         tables.say(f"{reason}.")
-    tables.show_word(verdict)
-    sys.exit(_code_of(verdict))
+    tables.show_word(verdict.same)
+    sys.exit(_code_of(verdict.same))
 
 
 def _read(path: Path) -> tuple[record.Statement, bytes | None]:
@@ -356,8 +439,8 @@ def _read(path: Path) -> tuple[record.Statement, bytes | None]:
     return statement, store.git_diff(path, statement.predicate.code.git)
 
 
-def _code_of(verdict: compare.Verdict) -> int:
-    return {True: SAME, False: DIFFERENT, None: TROUBLE}[verdict.same]
+def _code_of(same: bool | None) -> int:
+    return {True: SAME, False: DIFFERENT, None: TROUBLE}[same]
 
 
 @main.command("export")

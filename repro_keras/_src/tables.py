@@ -10,6 +10,7 @@ from rich.table import Table
 
 from repro_keras._src import causes
 from repro_keras._src.causes import Cause
+from repro_keras._src.cells.again import Cell
 from repro_keras._src.compare import Verdict
 from repro_keras._src.words import listed, plain
 
@@ -20,6 +21,9 @@ _WORDS = {
     None: "[yellow]Could not tell[/]",
 }
 _LINES = 20
+
+VERDICTS = {True: "the same", False: "different", None: "could not tell"}
+"""What a comparison came to, for programs."""
 
 
 def table(title: str | None, *columns: str) -> Table:
@@ -92,9 +96,22 @@ def show_lines(title: str, lines: list[str]) -> None:
         say(f"  … and {len(lines) - _LINES} more lines")
 
 
-def show_word(verdict: Verdict) -> None:
-    """Prints the verdict in a word."""
-    console().print(_WORDS[verdict.same])
+def show_word(same: bool | None) -> None:
+    """Prints a verdict in a word."""
+    console().print(_WORDS[same])
+
+
+def show_cells(cells: list[Cell], title: str) -> None:
+    """Prints what the code cells of a notebook came to, and the first difference."""
+    found = table(title, "cell", "", "same", "but for")
+    for cell in cells:
+        noise = ", ".join(cell.noise)
+        found.add_row(str(cell.cell), escape(plain(cell.source)), _MARKS[cell.same], noise)
+    console().print(found)
+    first = next((cell for cell in cells if cell.same is not True), None)
+    if first is not None:
+        word = "First difference" if first.same is False else "Not told"
+        say(plain(f"{word}. Cell {first.cell}, {first.difference}"))
 
 
 def as_json(verdict: Verdict, one: str, other: str, found: list[Cause]) -> dict:
@@ -113,7 +130,7 @@ def as_json(verdict: Verdict, one: str, other: str, found: list[Cause]) -> dict:
 
     difference = verdict.difference
     return {
-        "verdict": {True: "the same", False: "different", None: "could not tell"}[verdict.same],
+        "verdict": VERDICTS[verdict.same],
         "rows": [named(row) for row in verdict.rows],
         "first_difference": None if difference is None else named(difference),
         "causes": [dataclasses.asdict(cause) for cause in found],

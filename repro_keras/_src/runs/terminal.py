@@ -130,6 +130,12 @@ def _wait(process: subprocess.Popen, progress: Callable[[], str]) -> int:
             _draw(2, progress())
 
 
+def show(line: str) -> None:
+    """Draws a line of progress, where a person looks."""
+    if sys.stderr.isatty():
+        _draw(2, line)
+
+
 def clear() -> None:
     """Takes the line of progress away."""
     if sys.stderr.isatty():
