@@ -72,8 +72,8 @@ class _Extension:
         shell.events.register("pre_run_cell", self._begin)
         shell.events.register("post_run_cell", self._end)
         shell.input_transformers_cleanup.append(naming.without_name)
-        shell.register_magic_function(self._line, "line", "repro")
-        shell.register_magic_function(self._cell, "cell", "repro")
+        shell.magics_manager.register_function(self._line, "line", "repro")
+        shell.magics_manager.register_function(self._cell, "cell", "repro")
         seeding.hooks.trains = self._trains
 
     def unload(self) -> None:

@@ -184,13 +184,14 @@ def _execute(
         environment["PYTHONHASHSEED"] = "0"
     # What the kernel itself says, not what the cells put out.
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    count, number = len(code_cells(node)), 0
+    count, number, where = len(code_cells(node)), 0, ""
     try:
         with client.setup_kernel(env=environment, **quiet):
             for index, cell in enumerate(node.cells):
                 if cell.cell_type != "code":
                     continue
                 number += 1
+                where = f"cell {number} ({_first_line(cell)})"
                 progress(f"repro-keras: running cell {number} of {count}")
                 client.execute_cell(cell, index)
                 failed = any(output.output_type == "error" for output in cell.outputs)
@@ -198,13 +199,11 @@ def _execute(
                     return Ran(node, number)
     except CellTimeoutError:
         raise RunError(
-            f"Cell {number} ({_first_line(cell)}) did not end within {timeout} seconds. Give it "
-            "more: --timeout SECONDS."
+            f"After {timeout} seconds, {where} had not ended. Give it more: --timeout SECONDS."
         ) from None
     except DeadKernelError:
         raise RunError(
-            f"The kernel died in cell {number} ({_first_line(cell)}): it was killed, ended itself, "
-            "or had too little memory."
+            f"The kernel died in {where}: it was killed, ended itself, or had too little memory."
         ) from None
     except (RuntimeError, TimeoutError) as error:
         raise RunError(f"The kernel {_kernel(node)!r} did not start: {error}") from None

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_STEP_TIME = re.compile(r"\b(\d+:)*\d+s? \d+[mun]?s/(step|epoch)\b")
+_STEP_TIME = re.compile(r"\b(\d+:)*\d+s?( -)? \d+[mun]?s/(step|epoch)\b")
 _TIME = r"[\d.]+ ?(min|[mun\u00b5\u03bc]?s)\b( \d+ ?[mun\u00b5\u03bc]?s\b)*"
 _MAGIC_TIME = re.compile(
     rf"\bCPU times: .*|\bWall time: .*|{_TIME} \u00b1 {_TIME} per loop \(.*\)", re.MULTILINE
@@ -23,13 +23,13 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,16}\b|\b0x7f[0-9a-f]{10}\b(?![.p])"
 
 
 def _overwritten(text: str) -> str:
-    """What a terminal shows of a text with carriage returns and backspaces."""
+    """What a person sees of a text with carriage returns, backspaces, and spaces that hide."""
     return "\n".join(map(_line_shown, text.replace("\r\n", "\n").split("\n")))
 
 
 def _line_shown(line: str) -> str:
     if "\r" not in line and "\b" not in line:
-        return line
+        return line.rstrip()
     shown: list[str] = []
     place = 0
     for character in line:
