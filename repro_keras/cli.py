@@ -263,12 +263,14 @@ def _verify_notebook(
         home = project.find(path).root
         click.echo(f"This runs the cells of {path} in a copy of {home}.", err=True)
         _confirm()
-    ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
     then, what = notebook.node, "its outputs and a run"
-    if twice:
-        then, what = ran.node, "two runs"
+    try:
         ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
-    terminal.clear()
+        if twice:
+            then, what = ran.node, "two runs"
+            ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
+    finally:
+        terminal.clear()
     cells = again.compare(then, ran) if twice or notebook.has_outputs else []
     if update:
         again.update(notebook, ran)

@@ -18,7 +18,7 @@ from repro_keras._src.version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from repro_keras._src.cells.recording import CellRecorder, CellRun
+    from repro_keras._src.cells.recording import CellRecorder, CellRun, Runs
 
 _extension: "_Extension | None" = None
 
@@ -56,7 +56,7 @@ class _Open(threading.local):
     def __init__(self):
         self.info: object = None
         self.name = ""
-        self.is_recorded = False
+        self.recorder: CellRecorder | None = None
         self.scope: seeding.CellScope | None = None
 
 
@@ -66,7 +66,7 @@ class _Extension:
         self._open = _Open()
         self._watch = watch.Watch()
         self._recorder: CellRecorder | None = None
-        self._records = False
+        self._runs: Runs = {}
         self._last: CellRun | None = None
         self._magics = shell.magics_manager.magics
         shell.events.register("pre_run_cell", self._begin)
@@ -95,8 +95,8 @@ class _Extension:
         self._watch.begin(name)
         self._open.scope = seeding.CellScope(name, is_given=given is not None)
         self._open.scope.enter()
-        self._open.is_recorded = self._records
-        if self._recorder is not None and self._records:
+        self._open.recorder = self._recorder
+        if self._recorder is not None:
             self._recorder.begin()
 
     def _end(self, result) -> None:
@@ -105,7 +105,7 @@ class _Extension:
             return
         self._leave()
         number = (result and result.execution_count) or 0
-        if self._recorder is not None and self._records and self._open.is_recorded:
+        if self._recorder is not None and self._recorder is self._open.recorder:
             is_whole = result is not None and result.success
             run = self._recorder.end(self._open.name, number, is_whole=is_whole)
             if run is not None:
@@ -153,21 +153,20 @@ class _Extension:
 
     def _record(self, records: bool) -> None:
         """Begins to record with the next cell, or ends it now."""
-        from IPython.core.error import UsageError
+        if self._recorder is not None and not records:
+            self._recorder.stop()
+            self._recorder = None
+        elif self._recorder is None and records:
+            from IPython.core.error import UsageError
 
-        if records and self._recorder is None:
             from repro_keras._src.cells.recording import CellRecorder
             from repro_keras._src.runs import recorder
 
             if config.OFF:
-                raise UsageError(
-                    "REPRO_KERAS_OFF is set: plain Keras cannot be recorded. Unset it."
-                )
+                raise UsageError("REPRO_KERAS_OFF is set: plain Keras has no steps to record.")
             if recorder.current is not None:
                 raise UsageError("This notebook is recorded already, by `repro-keras run`.")
-            self._recorder = CellRecorder()
-            recorder.record_with(self._recorder)
-        self._records = records
+            self._recorder = CellRecorder(self._runs)
 
     def _cell(self, line: str, cell: str) -> None:
         """`%%repro NAME`, as the first line of a cell: the cell is `repro.scope("NAME")`."""

@@ -180,6 +180,9 @@ cell("%repro record on")
 cell(MODEL); R["on again"] = recorded(FIT)
 cell("%unload_ext repro_keras")
 R["unloaded"] = [recorded(FIT), cell(DIGEST) != cell(DIGEST)]
+cell("%load_ext repro_keras")
+cell("%repro record on")
+cell(MODEL); R["loaded again"] = recorded(FIT)
 print(json.dumps(R))
 """
 
@@ -236,6 +239,7 @@ def test_what_a_cell_trains_is_recorded_and_compared(scopes):
     assert "the same as" in scopes["on again"]
     assert "recorded" not in scopes["unloaded"][0]
     assert scopes["unloaded"][1]
+    assert "recorded 8 steps" in scopes["loaded again"]
 
 
 def test_a_plot_is_plain_svg():

@@ -54,13 +54,29 @@ class CellRun:
         return pictures.badge(f"In [{self.number}]", self._said(), self.same, self.losses)
 
 
-class CellRecorder(recorder.Recorder):
-    """Records cells, each as if it were a run of its own."""
+Runs = dict[str, tuple[int, journal.Story]]
+"""By the cell's name, the number of its last run and what that did."""
 
-    def __init__(self):
+
+class CellRecorder(recorder.Recorder):
+    """Records cells, each as if it were a run of its own, from here on until `stop`.
+
+    Args:
+        runs: what to compare with; the runs are put there.
+    """
+
+    def __init__(self, runs: Runs):
         self._temporary = tempfile.TemporaryDirectory(prefix="repro-keras-")
         super().__init__(Path(self._temporary.name), Path.cwd())
-        self._runs: dict[str, tuple[int, journal.Story]] = {}  # by cell, the last one
+        self._runs = runs
+        recorder.record_with(self)
+
+    def stop(self) -> None:
+        """Ends the recording."""
+        recorder.current = None
+        self._over.set()
+        self._journal.close()
+        self._temporary.cleanup()
 
     def note(self) -> None:
         """What was imported is no part of a cell's run."""

@@ -20,6 +20,7 @@ def generators() -> dict:
 def begin(recorder) -> None:
     """Recording begins."""
     recorder.generators = generators
+    steps.begin()
     for model in steps.models():
         model.train_function = None  # one that was made before does not write the trail
 

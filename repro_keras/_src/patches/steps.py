@@ -56,6 +56,12 @@ _current = _Current()
 _models: list[weakref.ref] = []
 
 
+def begin() -> None:
+    """Recording begins: graphs that were traced under another recorder write to nobody."""
+    global _buffer
+    _buffer = None
+
+
 def models() -> list:
     """The models that are there, in the order in which they were made."""
     return [model for reference in _models if (model := reference()) is not None]
