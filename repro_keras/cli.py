@@ -265,10 +265,10 @@ def _verify_notebook(
         _confirm()
     then, what = notebook.node, "its outputs and a run"
     try:
-        ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
         if twice:
-            then, what = ran.node, "two runs"
-            ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
+            then = again.run(notebook, timeout=timeout, progress=terminal.show).node
+            what = "two runs"
+        ran = again.run(notebook, timeout=timeout, keep=keep, progress=terminal.show)
     finally:
         terminal.clear()
     cells = again.compare(then, ran) if twice or notebook.has_outputs else []

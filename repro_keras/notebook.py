@@ -157,16 +157,16 @@ class _Extension:
             self._recorder.stop()
             self._recorder = None
         elif self._recorder is None and records:
-            from IPython.core.error import UsageError
-
             from repro_keras._src.cells.recording import CellRecorder
             from repro_keras._src.runs import recorder
 
+            # No errors: these would end a notebook that is run as a whole.
             if config.OFF:
-                raise UsageError("REPRO_KERAS_OFF is set: plain Keras has no steps to record.")
-            if recorder.current is not None:
-                raise UsageError("This notebook is recorded already, by `repro-keras run`.")
-            self._recorder = CellRecorder(self._runs)
+                print("REPRO_KERAS_OFF is set: plain Keras has no steps to record.")
+            elif recorder.current is not None:
+                print("`repro-keras run` records this notebook as a whole.")
+            else:
+                self._recorder = CellRecorder(self._runs)
 
     def _cell(self, line: str, cell: str) -> None:
         """`%%repro NAME`, as the first line of a cell: the cell is `repro.scope("NAME")`."""

@@ -1,6 +1,7 @@
 """The extension for notebooks, and notebooks that are run again."""
 
 import base64
+import contextlib
 import io
 import json
 import re
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from fresh import run_json
 from PIL import Image
 
+from repro_keras._src import record
 from repro_keras._src.cells import again, naming, outputs, pictures
 from repro_keras.cli import main
 
@@ -476,6 +478,12 @@ def test_in_a_kernel_with_and_without_the_extension(tmp_path):
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert "times of progress bars" in found["cells"][2]["noise"]
+
+    # A notebook that is recorded as a whole is so with the extension too.
+    with contextlib.chdir(tmp_path):
+        assert CliRunner().invoke(main, ["run", "n.ipynb"]).exit_code == 0
+    trail = record.read(next(tmp_path.glob(".repro/runs/*/record.json"))).predicate.trail
+    assert sum(len(segment.steps.loss) for segment in trail) == 16
 
     # Plain Keras makes another model each time, and the notebook shows it.
     sources = [TRAINS[1].replace("repro_keras as keras", "keras"), TRAINS[2]]
