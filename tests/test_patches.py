@@ -7,6 +7,8 @@ from forks import run, run_json
 from fresh import SCRIPTS
 from fresh import run as run_fresh
 
+from repro_keras._src import patches
+
 pytestmark = pytest.mark.slow
 
 
@@ -86,7 +88,7 @@ def test_a_control_of_the_guard_holds_with_its_row_only(row):
 def test_operations_are_exact_with_their_rows_only():
     with_rows = run_json("controls_exact.py")
     assert [row for row, holds in with_rows.items() if not holds] == []
-    without = run_json("controls_exact.py", "exact", "exact_updates")
+    without = run_json("controls_exact.py", *patches.EXACT)
     assert [row for row, holds in without.items() if holds] == []
 
 

@@ -21,7 +21,6 @@ patches.left_out.update(sys.argv[1:])
 import numpy as np  # noqa: E402
 
 keras.layers  # noqa: B018 - loads Keras, and with it the seam
-from repro_keras._src.patches import exact, exact_updates  # noqa: E402
 
 
 def is_exact(target):
@@ -97,6 +96,96 @@ def expected_updates(kernel, state, h):
     return var - (mom * h["momentum"] + grad * h["lr"] / np.sqrt(denominator))
 
 
+def one_image_is_the_first_of_two(attribute):
+    """Whether a convolution of one image comes to what it comes to beside another."""
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_nn_ops
+
+    images, weights = numbers(2, 9, 9, 16, low=-1), numbers(3, 3, 16, 33, low=-1, seed=1)
+
+    def convolved(images):
+        operation = getattr(gen_nn_ops, attribute)
+        return operation(input=images, filter=weights, strides=[1] * 4, padding="SAME")[0]
+
+    anything = tf.TensorSpec([None, 9, 9, 16])
+    in_graph = tf.function(convolved, input_signature=[anything])
+    results = [f(x).numpy() for f in (convolved, in_graph) for x in (images[:1], images)]
+    return all(result.tobytes() == results[0].tobytes() for result in results)
+
+
+def normalizes_exactly_when_compiled(attribute):
+    """Whether images of ones, of mean 0, come to 1/sqrt(variance)."""
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_nn_ops
+
+    @tf.function(jit_compile=True)
+    def normalized(variance):
+        like = tf.ones_like(variance)
+        return getattr(gen_nn_ops, attribute)(
+            x=tf.ones([1, 1, 1, len(variance)]),
+            scale=like,
+            offset=0 * like,
+            mean=0 * like,
+            variance=variance,
+            epsilon=0.0,
+            is_training=False,
+        )[0]
+
+    variance = numbers(999, high=99)
+    exact = (1 / np.sqrt(variance, dtype="float64")).astype("float32")
+    return normalized(tf.constant(variance)).numpy().tobytes() == exact.tobytes()
+
+
+GRAPH = """
+versions { producer: 2000 }
+node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
+node { name: "outside" op: "Reciprocal" input: "x" attr { key: "T" value { type: DT_FLOAT } } }
+node {
+  name: "inside" op: "PartitionedCall" input: "x"
+  attr { key: "Tin" value { list { type: DT_FLOAT } } }
+  attr { key: "Tout" value { list { type: DT_FLOAT } } }
+  attr { key: "f" value { func { name: "function" } } }
+}
+library {
+  function {
+    signature {
+      name: "function"
+      input_arg { name: "x" type: DT_FLOAT }
+      output_arg { name: "y" type: DT_FLOAT }
+    }
+    node_def {
+      name: "square" op: "Mul" input: "x" input: "x" attr { key: "T" value { type: DT_FLOAT } }
+    }
+    node_def {
+      name: "angle" op: "Atan2" input: "x" input: "square:z:0"
+      attr { key: "T" value { type: DT_FLOAT } }
+    }
+    node_def {
+      name: "root" op: "Rsqrt" input: "angle:z:0" attr { key: "T" value { type: DT_FLOAT } }
+    }
+    ret { key: "y" value: "root:y:0" }
+  }
+}
+"""
+
+
+def loads_graphs_with_exact_operations():
+    """Whether a graph that others wrote, with a function in it, comes to exact results."""
+    import tensorflow as tf
+    from google.protobuf import text_format
+
+    x, wide = numbers(999, high=99), np.float64
+    definition = text_format.Parse(GRAPH, tf.compat.v1.GraphDef())
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        outputs = tf.import_graph_def(definition, {"x": x}, ["outside:0", "inside:0"])
+        outside, inside = session.run(outputs)
+    angle = np.arctan2(x.astype(wide), (x * x).astype(wide)).astype("float32")
+    expected = [1 / x.astype(wide), 1 / np.sqrt(angle.astype(wide))]
+    return [outside.tobytes(), inside.tobytes()] == [
+        value.astype("float32").tobytes() for value in expected
+    ]
+
+
 HYPERPARAMETERS = {
     "lr": np.float32(0.1),
     "rho": np.float32(0.9),
@@ -166,8 +255,15 @@ def holds(row):
     module, _, attribute = operation.partition(".")
     if file == "exact_updates":
         return updates_exactly(UPDATES[attribute], attribute)
+    if file == "exact_convolutions":
+        return one_image_is_the_first_of_two(attribute)
+    if file == "exact_graphs":
+        return loads_graphs_with_exact_operations()
+    if "batch_norm" in attribute.lower() or "BatchNorm" in attribute:
+        return normalizes_exactly_when_compiled(attribute)
     return OTHERS[operation]() if operation in OTHERS else is_exact(f"{module}:{attribute}")
 
 
-rows = (*exact.PATCHES, *exact_updates.PATCHES)
+files = [importlib.import_module(f"repro_keras._src.patches.{file}") for file in patches.EXACT]
+rows = [row for file in files for row in file.PATCHES]
 print(json.dumps({row.name: holds(row.name) for row in rows}))

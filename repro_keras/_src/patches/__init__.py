@@ -4,6 +4,7 @@
 Only here, in `_src/backends` and in `v1` are private names of Keras and TensorFlow touched.
 """
 
+import importlib
 import os
 
 from repro_keras._src.errors import SeamError
@@ -16,6 +17,9 @@ TESTED_LEGACY = ("2.20", "2.21")
 
 installed: list = []
 """The rows in force, for `repro.doctor()`."""
+
+EXACT = ("exact", "exact_updates", "exact_convolutions", "exact_graphs")
+"""The files whose rows are for guarantee `portable` alone."""
 
 left_out: set[str] = set()
 """Names of rows, or of their files, that tests leave out, to see their controls fail."""
@@ -55,9 +59,6 @@ def install_in_backend() -> None:
     from repro_keras._src import config
     from repro_keras._src.patches import (
         data_seeds,
-        exact,
-        exact_graphs,
-        exact_updates,
         graphs,
         random_ops,
         session_steps,
@@ -74,7 +75,8 @@ def install_in_backend() -> None:
         *data_seeds.PIPELINES,
     ]
     if config.config().guarantee == "portable":  # settled by now: it is too late to change it
-        rows += (*exact.PATCHES, *exact_updates.PATCHES, *exact_graphs.PATCHES)
+        for file in EXACT:
+            rows += importlib.import_module(f"{__name__}.{file}").PATCHES
     try:
         _put_in_place(rows)
     except (SeamError, ImportError) as error:
