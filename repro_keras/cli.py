@@ -20,8 +20,9 @@ import click
 import msgspec
 from rich.markup import escape
 
-from repro_keras._src import causes, compare, digest_lists, project, record, tables, verify, words
+from repro_keras._src import digest_lists, project, record, tables, verify, words
 from repro_keras._src.cells import again
+from repro_keras._src.comparing import causes, compare
 from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.exports import archive, making, reading, sign
 from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal

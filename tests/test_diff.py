@@ -13,7 +13,8 @@ from fresh import environment
 from test_cli import command
 from test_run import edit, make_project, records, shell
 
-from repro_keras._src import bits, causes, compare, project, record
+from repro_keras._src import bits, project, record
+from repro_keras._src.comparing import causes, compare
 from repro_keras._src.runs import store
 from repro_keras.cli import main
 

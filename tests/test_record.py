@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from fresh import ROOT, error_of
 
-from repro_keras._src import compare, project, record
+from repro_keras._src import project, record
+from repro_keras._src.comparing import compare
 from repro_keras._src.errors import RecordError, RunError, SaveError
 from repro_keras._src.runs import checks, journal, launch, store
 

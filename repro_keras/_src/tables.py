@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from repro_keras._src import causes
-from repro_keras._src.causes import Cause
 from repro_keras._src.cells.again import Cell
-from repro_keras._src.compare import Verdict
+from repro_keras._src.comparing import causes
+from repro_keras._src.comparing.causes import Cause
+from repro_keras._src.comparing.compare import Verdict
 from repro_keras._src.words import listed, plain
 
 _MARKS = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from repro_keras._src import record, trails
+from repro_keras._src import record
 from repro_keras._src.cells import pictures
+from repro_keras._src.comparing import trails
 from repro_keras._src.runs import journal, recorder
 from repro_keras._src.words import listed
 

@@ -11,7 +11,8 @@ import urllib.parse
 
 import msgspec
 
-from repro_keras._src import compare, record
+from repro_keras._src import record
+from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
 
 NAME = "ro-crate-metadata.json"

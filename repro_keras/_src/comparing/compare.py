@@ -1,10 +1,11 @@
-"""Comparing two records. Nothing is run, and neither Keras nor TensorFlow is loaded."""
+"""Comparing two records, thing by thing: the verdict."""
 
 import dataclasses
 from collections.abc import Callable
 
-from repro_keras._src import record, trails, words
-from repro_keras._src.trails import Difference, changed
+from repro_keras._src import record, words
+from repro_keras._src.comparing import trails
+from repro_keras._src.comparing.trails import Difference, changed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,10 @@ import difflib
 import re
 from collections.abc import Callable
 
-from repro_keras._src import compare, record
-from repro_keras._src.compare import in_both
-from repro_keras._src.trails import Difference, changed
+from repro_keras._src import record
+from repro_keras._src.comparing import compare
+from repro_keras._src.comparing.compare import in_both
+from repro_keras._src.comparing.trails import Difference, changed
 from repro_keras._src.words import listed, shell, short
 
 
