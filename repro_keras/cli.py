@@ -20,12 +20,12 @@ import click
 import msgspec
 from rich.markup import escape
 
-from repro_keras._src import digest_lists, project, record, tables, verify, words
+from repro_keras._src import digest_lists, project, record, tables, words
 from repro_keras._src.cells import again
 from repro_keras._src.comparing import causes, compare
 from repro_keras._src.errors import ReproError, RunError
 from repro_keras._src.exports import archive, making, reading, sign
-from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal
+from repro_keras._src.runs import checks, launch, orphans, removal, store, terminal, verify
 from repro_keras._src.tables import console as _console
 from repro_keras._src.tables import table as _table
 from repro_keras._src.version import __version__

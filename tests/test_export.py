@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from test_record import TRAIL, statement
 from test_run import make_project, records, shell
 
-from repro_keras._src import atomic, record, verify
+from repro_keras._src import atomic, record
 from repro_keras._src.errors import ExportError, SaveError
 from repro_keras._src.exports import archive, lock, making, reading
-from repro_keras._src.runs import launch, store
+from repro_keras._src.runs import launch, store, verify
 from repro_keras.cli import main
 
 CODE = {"train.py": b"import keras\n", "pkg/model.py": b"layers = 3\n"}

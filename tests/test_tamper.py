@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from fresh import ROOT
 from test_record import TRAIL, statement, steps
 
-from repro_keras._src import record, verify
+from repro_keras._src import record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import FileFormatError, RecordError, ReproWarning
+from repro_keras._src.runs import verify
 from repro_keras._src.state import files, folder, value
 from repro_keras.cli import main
 

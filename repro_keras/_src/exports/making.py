@@ -6,11 +6,11 @@ from typing import Literal
 
 import msgspec
 
-from repro_keras._src import project, record, verify
+from repro_keras._src import project, record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
 from repro_keras._src.exports import archive, crate, lock, sign
-from repro_keras._src.runs import store
+from repro_keras._src.runs import store, verify
 from repro_keras._src.words import listed
 
 MANIFEST = "manifest.json"

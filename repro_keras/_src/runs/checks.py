@@ -3,9 +3,9 @@
 import os
 import signal
 
-from repro_keras._src import project, record, verify
+from repro_keras._src import project, record
 from repro_keras._src.errors import NotCoveredError, RunError
-from repro_keras._src.runs import launch
+from repro_keras._src.runs import launch, verify
 
 
 def before(home: project.Project, statement: record.Statement, allow: bool) -> list[str]:

@@ -4,9 +4,9 @@ import dataclasses
 import os
 from pathlib import Path
 
-from repro_keras._src import project, record, verify
+from repro_keras._src import project, record
 from repro_keras._src.errors import RunError
-from repro_keras._src.runs import launch, request, store
+from repro_keras._src.runs import launch, request, store, verify
 
 
 @dataclasses.dataclass(frozen=True)
