@@ -79,13 +79,24 @@ def _changed(folder: Path) -> float:
     return 0.0
 
 
+def folder_of(project: Project) -> Path:
+    """The folder of all runs of a project; it need not be there."""
+    return project.root / RUNS / "runs"
+
+
+def ids(project: Project) -> list[str]:
+    """The ids of all runs of a project, the oldest first."""
+    runs = folder_of(project)
+    return sorted(path.name for path in runs.iterdir()) if runs.is_dir() else []
+
+
 def new(project: Project) -> Path:
     """Makes the folder of a new run.
 
     Raises:
         RunError: where that cannot be.
     """
-    runs = project.root / RUNS / "runs"
+    runs = folder_of(project)
     try:
         runs.mkdir(parents=True, exist_ok=True)
         ignore = runs.parent / ".gitignore"
@@ -142,7 +153,7 @@ def every(project: Project, *, read: bool = True) -> list[Listed]:
         project: the project.
         read: whether to read their records.
     """
-    runs = project.root / RUNS / "runs"
+    runs = folder_of(project)
     if not runs.is_dir():
         return []
     return [_listed(folder, read) for folder in sorted(runs.iterdir()) if folder.is_dir()]
@@ -179,9 +190,8 @@ def find(project: Project, wanted: str | None) -> Path:
         return Path(wanted) / RECORD
     if wanted is None:
         return latest(project)
-    runs = project.root / RUNS / "runs"
-    names = sorted(folder.name for folder in runs.iterdir()) if runs.is_dir() else []
-    found = [n for n in names if wanted and (n.startswith(wanted) or n.endswith(wanted))]
+    runs = folder_of(project)
+    found = [n for n in ids(project) if wanted and (n.startswith(wanted) or n.endswith(wanted))]
     if len(found) == 1:
         return runs / found[0] / RECORD
     if found:
@@ -202,7 +212,7 @@ def latest(project: Project, besides: Path | None = None) -> Path:
     Raises:
         RunError: where there is none.
     """
-    runs = project.root / RUNS / "runs"
+    runs = folder_of(project)
     for folder in sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []:
         path = folder / RECORD
         if not path.exists() or "verifies" in about(folder):
