@@ -11,16 +11,14 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-from repro_keras._src import hints, project
+from repro_keras._src import hints, scripts
 from repro_keras._src.advice import calls, orders, programs
 from repro_keras._src.advice.rules import RULES
 from repro_keras._src.advice.source import Source
 from repro_keras._src.errors import ReproError, ScriptError
 from repro_keras._src.runs import notebook
 
-_SUFFIXES = (".py", ".ipynb")
 _MAGIC = re.compile(r"^([^\S\n]*)(?:\S+ *= *)?[%!?].*$|^([^\S\n]*)\S+\?+$", re.MULTILINE)
-_OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -84,8 +82,7 @@ def _files(name: str) -> list[str]:
     path = Path(name)
     if not path.is_dir():
         return [name]
-    inside = sorted(project.Project(path.absolute()).snapshot())
-    files = [str(path / file) for file in inside if file.endswith(_SUFFIXES)]
+    files = list(map(str, scripts.inside(path)))
     if not files:
         raise ScriptError(f"{name} should hold scripts (.py) or notebooks (.ipynb), and has none.")
     return files
@@ -114,10 +111,10 @@ def _of_notebook(file: str) -> list[Finding]:
 
 def _python_of(cell: str) -> str:
     """The cell with its magics passed over, line by line."""
+    if not scripts.is_python(cell):
+        return ""
     first, _, rest = cell.lstrip().partition("\n")
     if first.startswith("%%"):
-        if first.split()[0] not in _OF_PYTHON:
-            return ""
         cell = f"\n{rest}"
     try:
         ast.parse(cell)

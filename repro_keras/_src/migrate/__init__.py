@@ -7,11 +7,10 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from repro_keras._src import project
 from repro_keras._src.errors import MissingExtraError
 from repro_keras._src.migrate import sources
+from repro_keras._src.scripts import inside
 
-SUFFIXES = (".py", ".ipynb")
 _IN_MAGIC = "it is in a magic: rewrite it by hand"
 
 
@@ -103,10 +102,7 @@ def migrate(
 
 def _files(path: Path) -> Iterable[Path]:
     """The scripts and notebooks at a path, in order."""
-    if not path.is_dir():
-        return [path]
-    inside = sorted(project.Project(path.absolute()).snapshot())
-    return [path / name for name in inside if name.endswith(SUFFIXES)]
+    return inside(path) if path.is_dir() else [path]
 
 
 class _File:

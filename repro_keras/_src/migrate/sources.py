@@ -9,13 +9,13 @@ import tokenize
 import warnings
 from pathlib import Path
 
+from repro_keras._src import scripts
 from repro_keras._src.atomic import replacing
 
 _CELL = '"repro_keras: code cell {}"\n'
 _CELLS = re.compile(r'^"repro_keras: code cell \d+"\n', re.MULTILINE)
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|.*\?\s*$|[\w, ]+=\s*[%!])")
 _HIDDEN = re.compile(r"pass  # repro_keras: line (\d+)")
-_OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
 _IMPORTS = re.compile(r"\b(import|from) (keras|tensorflow)\b|\btf\.keras\b")
 
 
@@ -87,8 +87,7 @@ class Notebook(Source):
 
     def _python(self, source: str, number: int) -> str:
         """A cell's source, with all that is no Python hidden."""
-        first = source.split(maxsplit=1)[0] if source.strip() else ""
-        if first.startswith("%%") and first not in _OF_PYTHON:
+        if not scripts.is_python(source):
             return self._hide(source, number, 1)
         lines = source.split("\n")
         while True:
