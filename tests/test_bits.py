@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro_keras._src import bits, digest
+from repro_keras._src import bits, digest, scripts
+from repro_keras._src.cells import naming
 from repro_keras._src.errors import CanonicalError, SeedNameError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "docs" / "bits_vectors.json").read_text())
@@ -132,7 +133,7 @@ def test_seeds_are_in_range_and_spread():
     assert min(seeds) < 2**31 // 500 < 2**31 - max(seeds) + 2**31 // 250
 
 
-@pytest.mark.parametrize("module", [bits, digest])
+@pytest.mark.parametrize("module", [bits, digest, naming, scripts])
 def test_examples_in_docstrings(module):
     examples = doctest.testmod(
         module, optionflags=doctest.ELLIPSIS, extraglobs={"np": np, "repro": digest}

@@ -7,6 +7,7 @@ its predicate what is needed to run again, and the trail of the steps. Reading o
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
@@ -204,6 +205,11 @@ class Statement(_Struct):
 def schema() -> dict[str, Any]:
     """The JSON Schema of a record (`docs/record.schema.json`)."""
     return msgspec.json.schema(Statement)
+
+
+def steps_of(trail: Sequence[Segment]) -> int:
+    """How many steps of a trail were seen."""
+    return sum(len(segment.steps.loss) for segment in trail)
 
 
 def chained(trail: list[Segment]) -> list[Segment]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from repro_keras._src import project
+from repro_keras._src import project, record
 from repro_keras._src.commands.common import ALLOW, RUN, YES, ask, current_project, note
 from repro_keras._src.runs import launch, store, verify
 
@@ -66,7 +66,7 @@ def resume_command(run: str | None, yes: bool, allow: bool, as_json: bool) -> No
 def _say_recorded(finished: launch.Finished, as_json: bool) -> None:
     """Says what was recorded, and ends with the script's exit code."""
     run = finished.statement.predicate
-    steps = sum(len(segment.steps.loss) for segment in run.trail)
+    steps = record.steps_of(run.trail)
     place = os.path.relpath(finished.path)
     if as_json:
         found = {"id": finished.folder.name, "record": place, "status": run.status, "steps": steps}

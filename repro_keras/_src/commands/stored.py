@@ -51,7 +51,7 @@ def _summary(run: store.Listed) -> dict:
         predicate = run.statement.predicate
         losses = [loss for segment in predicate.trail for loss in segment.steps.loss if loss]
         result["status"] = predicate.status
-        result["steps"] = sum(len(segment.steps.loss) for segment in predicate.trail)
+        result["steps"] = record.steps_of(predicate.trail)
         result["loss"] = float.fromhex(losses[-1]) if losses else None
         result["command"] = compare.command_of(run.statement)
     elif run.path.exists():

@@ -60,10 +60,10 @@ class Count:
 def count_steps(then: record.Run, here: record.Run) -> Count:
     """Counts the steps."""
     equal = _equal_segments(then, here)
-    same = _steps(then.trail[:equal])
+    same = record.steps_of(then.trail[:equal])
     for a, b in zip(then.trail[equal:], here.trail[equal:], strict=False):
         same += sum(x == y for x, y in zip(_rows(a), _rows(b), strict=False))
-    return Count(_steps(then.trail), _steps(here.trail), same)
+    return Count(record.steps_of(then.trail), record.steps_of(here.trail), same)
 
 
 def count_epochs(then: record.Run, here: record.Run) -> Count:
@@ -82,10 +82,6 @@ def count_epochs(then: record.Run, here: record.Run) -> Count:
 def ends_with_digests(segment: record.Segment) -> bool:
     """Whether it is an epoch, or the steps before a save of a session."""
     return segment.epoch is not None or bool(segment.layers)
-
-
-def _steps(trail: Sequence[record.Segment]) -> int:
-    return sum(len(segment.steps.loss) for segment in trail)
 
 
 def _equal_segments(then: Trained, here: Trained) -> int:
@@ -149,7 +145,7 @@ def _in_models(then: Trained, here: Trained) -> Difference | None:
             recorded=short(a.initial.get(layers[0])),
             now=short(b.initial.get(layers[0])),
             kind="initial weights",
-            step=_steps(then.trail[:first]),
+            step=record.steps_of(then.trail[:first]),
             fit=then.trail[first].fit if parts else None,
             layers=layers,
         )
@@ -158,7 +154,7 @@ def _in_models(then: Trained, here: Trained) -> Difference | None:
 
 def _in_trail(then: Trained, here: Trained) -> Difference | None:
     number = _equal_segments(then, here)
-    step = _steps(then.trail[:number])
+    step = record.steps_of(then.trail[:number])
     for a, b in zip(then.trail[number:], here.trail[number:], strict=False):
         found = _in_segment(a, b, _is_cut(then, number), _is_cut(here, number), number, step)
         if found is not None:

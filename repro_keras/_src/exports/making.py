@@ -169,7 +169,7 @@ def _readme(statement: record.Statement, left_out: list[LeftOut]) -> str:
     run = statement.predicate
     return _README.format(
         command=compare.command_of(statement),
-        steps=sum(len(segment.steps.loss) for segment in run.trail),
+        steps=record.steps_of(run.trail),
         status=run.status,
         cpu=run.machine.model,
         python=run.software.python,

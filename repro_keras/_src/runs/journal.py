@@ -132,7 +132,7 @@ class Story:
 
     def count(self) -> int:
         """How many steps it has."""
-        return sum(len(segment.steps.loss) for segment in self.trail)
+        return record.steps_of(self.trail)
 
     def _start(self, event: dict) -> None:
         self.began = True
