@@ -9,6 +9,7 @@ from test_export import command, exported, home  # noqa: F401
 
 from repro_keras._src import record
 from repro_keras._src.exports import archive, crate
+from repro_keras._src.exports.layout import CRATE
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 
@@ -16,7 +17,7 @@ PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 @pytest.fixture
 def graph(home):
     exported("--crate", "--max-data", "1")
-    content = json.loads(archive.read(Path("run.zip"))[crate.NAME])
+    content = json.loads(archive.read(Path("run.zip"))[CRATE])
     assert content["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
     found = {entity["@id"]: entity for entity in content["@graph"]}
     assert len(found) == len(content["@graph"])
@@ -25,7 +26,7 @@ def graph(home):
 
 def test_the_crate_is_an_ro_crate(graph):
     """What RO-Crate 1.1 says with MUST."""
-    descriptor, root = graph[crate.NAME], graph["./"]
+    descriptor, root = graph[CRATE], graph["./"]
     assert descriptor["@type"] == "CreativeWork"
     assert descriptor["about"] == {"@id": "./"}
     assert descriptor["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
@@ -37,7 +38,7 @@ def test_the_crate_is_an_ro_crate(graph):
     parts = {part["@id"] for part in root["hasPart"]}
     assert files <= parts
     names = set(archive.read(Path("run.zip")))
-    assert {urllib.parse.unquote(part) for part in parts} == names - {crate.NAME, "manifest.json"}
+    assert {urllib.parse.unquote(part) for part in parts} == names - {CRATE, "manifest.json"}
     for entity in graph.values():
         assert entity["@id"]
         assert entity["@type"]
@@ -81,7 +82,7 @@ def test_a_crate_of_a_module_that_failed(home):
     recorded.predicate.status, recorded.predicate.error = "failed", "ValueError"
     record.write(path, recorded)
     exported("--crate")
-    content = json.loads(archive.read(Path("run.zip"))[crate.NAME])
+    content = json.loads(archive.read(Path("run.zip"))[CRATE])
     found = {entity["@id"]: entity for entity in content["@graph"]}
     (action,) = (e for e in found.values() if e["@type"] == "CreateAction")
     assert found[action["instrument"]["@id"]]["@type"] == "SoftwareApplication"

@@ -17,7 +17,7 @@ from test_run import make_project, records, shell
 
 from repro_keras._src import atomic, record
 from repro_keras._src.errors import ExportError, SaveError
-from repro_keras._src.exports import archive, lock, making, reading
+from repro_keras._src.exports import archive, layout, lock, making, reading
 from repro_keras._src.runs import launch, store, verify
 from repro_keras.cli import main
 
@@ -344,7 +344,7 @@ def edited(change):
         left_out = json.loads(contents.pop("manifest.json"))["left_out"]
         change(contents)
         contents["manifest.json"] = making._manifest(
-            contents, msgspec.convert(left_out, list[making.LeftOut])
+            contents, msgspec.convert(left_out, list[layout.LeftOut])
         )
         rewritten(path, contents)
 

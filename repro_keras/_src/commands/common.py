@@ -12,7 +12,7 @@ import click
 from repro_keras._src import project, record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ReproError, RunError
-from repro_keras._src.exports import archive, making, reading
+from repro_keras._src.exports import archive, layout, reading
 from repro_keras._src.runs import orphans, store
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
@@ -56,7 +56,7 @@ def read(path: Path) -> tuple[record.Statement, bytes | None]:
     """A record, also of an export, and what `git diff HEAD` said before the run."""
     if archive.is_one(path):
         export = reading.read(path)
-        return export.statement, export.contents.get(making.DIFF)
+        return export.statement, export.contents.get(layout.DIFF)
     statement = record.read(path)
     return statement, store.git_diff(path, statement.predicate.code.git)
 

@@ -12,7 +12,7 @@ from repro_keras._src.commands import tables
 from repro_keras._src.commands.common import AS_JSON, RUN, current_project, print_json, read
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import RunError
-from repro_keras._src.exports import archive, making
+from repro_keras._src.exports import archive, layout
 from repro_keras._src.runs import removal, store
 
 
@@ -75,7 +75,7 @@ def show_command(run: str | None, as_json: bool) -> None:
     statement, _ = read(path)
     if as_json:
         exported = archive.is_one(path)
-        content = archive.read(path)[making.RECORD] if exported else path.read_bytes()
+        content = archive.read(path)[layout.RECORD] if exported else path.read_bytes()
         click.echo(content, nl=False)
         return
     about, predicate = store.about(path.parent), statement.predicate

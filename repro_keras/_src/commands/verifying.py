@@ -24,7 +24,7 @@ from repro_keras._src.commands.common import (
 )
 from repro_keras._src.comparing import causes, compare
 from repro_keras._src.errors import RunError
-from repro_keras._src.exports import archive, making, reading, sign
+from repro_keras._src.exports import archive, layout, reading, sign
 from repro_keras._src.runs import checks, launch, store, terminal, verify
 
 
@@ -109,7 +109,7 @@ def _opened(
     export = reading.read(path)
     signature = None
     if key is not None:
-        sign.check(export.signature, export.contents[making.RECORD], key)
+        sign.check(export.signature, export.contents[layout.RECORD], key)
         signature = "good"
     elif export.signature is not None:
         signature = "not checked"

@@ -14,10 +14,10 @@ import msgspec
 from repro_keras._src import record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
+from repro_keras._src.exports.layout import CRATE, PROJECT, RECORD
 
-NAME = "ro-crate-metadata.json"
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-_CRATE = "https://w3id.org/ro/crate/1.1"
+_RO_CRATE = "https://w3id.org/ro/crate/1.1"
 _KERAS = "https://keras.io"
 
 
@@ -47,7 +47,7 @@ def metadata(
     run = statement.predicate
     began, ended = _time(about["began"]), _time(about["began"] + about.get("seconds", 0))
     command = compare.command_of(statement)
-    tool = f"project/{run.code.target}"
+    tool = PROJECT + run.code.target
     if tool not in contents:  # a module
         tool = f"#{run.code.target}"
     action = {
@@ -59,7 +59,7 @@ def metadata(
         "endTime": ended,
         "instrument": _to(tool),
         "object": [_to(name) for name in inputs],
-        "result": [_to("record.json"), *(_to(f"#{path}") for path in record.files(statement))],
+        "result": [_to(RECORD), *(_to(f"#{path}") for path in record.files(statement))],
         **_outcome(run),
     }
     software = {
@@ -73,9 +73,9 @@ def metadata(
     elsewhere = {name: file for name, file in inputs.items() if name not in contents}
     graph = [
         {
-            "@id": NAME,
+            "@id": CRATE,
             "@type": "CreativeWork",
-            "conformsTo": _to(_CRATE),
+            "conformsTo": _to(_RO_CRATE),
             "about": _to("./"),
         },
         {
@@ -105,7 +105,7 @@ def metadata(
             for value in [record.subjects(statement)[f"file/{path}"]]
         ),
     ]
-    context = [f"{_CRATE}/context", "https://w3id.org/ro/terms/workflow-run/context"]
+    context = [f"{_RO_CRATE}/context", "https://w3id.org/ro/terms/workflow-run/context"]
     found = msgspec.json.encode({"@context": context, "@graph": graph})
     return msgspec.json.format(found) + b"\n"
 

@@ -50,9 +50,14 @@ def requirements(software: record.Software) -> str:
 
 
 def _named(software: record.Software) -> dict[str, str]:
-    """Versions by names as PEP 503 writes them, sorted."""
-    named = ((re.sub(r"[-_.]+", "-", n).lower(), v) for n, v in software.packages.items())
+    """Versions by names, sorted."""
+    named = ((_normal(name), version) for name, version in software.packages.items())
     return dict(sorted(named))
+
+
+def _normal(name: str) -> str:
+    """A package's name as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _sources() -> dict[tuple[str, str], dict]:
@@ -78,8 +83,7 @@ def _sources() -> dict[tuple[str, str], dict]:
         if source is not None:
             if "subdirectory" in told:
                 next(iter(source.values()))["subdirectory"] = told["subdirectory"]
-            key = re.sub(r"[-_.]+", "-", name).lower(), package.version
-            found[key] = source
+            found[_normal(name), package.version] = source
     return found
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -10,16 +9,24 @@ from repro_keras._src import project, record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
 from repro_keras._src.exports import archive, crate, lock, sign
+from repro_keras._src.exports.layout import (
+    CRATE,
+    DIFF,
+    MANIFEST,
+    PROJECT,
+    PYLOCK,
+    README,
+    RECORD,
+    REQUIREMENTS,
+    SCHEMA,
+    SIGNATURE,
+    TYPE,
+    LeftOut,
+    Manifest,
+)
 from repro_keras._src.runs import store, verify
 from repro_keras._src.words import listed
 
-MANIFEST = "manifest.json"
-RECORD = store.RECORD
-PROJECT = "project/"
-DIFF = "git.diff"
-SIGNATURE = "record.dsse.json"
-TYPE = "urn:repro-keras:export"
-SCHEMA = 1
 _README = """\
 # A recorded run
 
@@ -31,24 +38,6 @@ _README = """\
 4. Exit code 2: it could not be told, as on another CPU, where `--allow` tries all the same.
 5. Data that was left out, and is looked for beside the zip file and in your project: {left_out}.
 """
-
-
-class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file that the run read and that is not in the export."""
-
-    path: str
-    sha256: record.Sha256
-    size: int
-    why: str
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is in an export: each file but this one, and what was left out."""
-
-    type: Literal["urn:repro-keras:export"]
-    schema: int
-    files: list[record.File]
-    left_out: list[LeftOut]
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -98,9 +87,9 @@ def make(
     contents = {PROJECT + name: content for name, content in {**code, **data}.items()}
     contents[RECORD] = path.read_bytes()
     pylock, hashed = lock.pylock(run.software)
-    contents["pylock.toml"] = pylock.encode()
-    contents["requirements.txt"] = lock.requirements(run.software).encode()
-    contents["README.md"] = _readme(statement, left_out).encode()
+    contents[PYLOCK] = pylock.encode()
+    contents[REQUIREMENTS] = lock.requirements(run.software).encode()
+    contents[README] = _readme(statement, left_out).encode()
     difference = store.git_diff(path, run.code.git)
     if difference is not None:
         contents[DIFF] = difference
@@ -108,7 +97,7 @@ def make(
         contents[SIGNATURE] = sign.sign(contents[RECORD], key)
     if with_crate:
         inputs = {PROJECT + file.path: file for file in run.read}
-        contents[crate.NAME] = crate.metadata(statement, contents, inputs, store.about(path.parent))
+        contents[CRATE] = crate.metadata(statement, contents, inputs, store.about(path.parent))
     contents[MANIFEST] = _manifest(contents, left_out)
     archive.write(place, contents)
     return Made(len(contents), len(run.software.packages), hashed, left_out)

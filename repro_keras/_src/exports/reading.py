@@ -10,23 +10,27 @@ import msgspec
 
 from repro_keras._src import project, record
 from repro_keras._src.errors import ExportError, RecordError
-from repro_keras._src.exports import archive, crate
+from repro_keras._src.exports import archive
 from repro_keras._src.exports.archive import refused
-from repro_keras._src.exports.making import (
+from repro_keras._src.exports.layout import (
+    CRATE,
     DIFF,
     MANIFEST,
     PROJECT,
+    PYLOCK,
+    README,
     RECORD,
+    REQUIREMENTS,
     SCHEMA,
     SIGNATURE,
     Manifest,
-    is_file,
 )
+from repro_keras._src.exports.making import is_file
 from repro_keras._src.runs import store
 from repro_keras._src.words import plain
 
 _NEEDED = (MANIFEST, RECORD)
-_MORE = (DIFF, SIGNATURE, crate.NAME, "README.md", "pylock.toml", "requirements.txt")
+_MORE = (DIFF, SIGNATURE, CRATE, README, PYLOCK, REQUIREMENTS)
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -75,7 +79,7 @@ def read(path: Path) -> Export:
         digest = wanted.get(name.removeprefix(PROJECT))
         if digest is None:
             raise refused(path, f"the record says nothing of {name!r}")
-        if digest != hashlib.sha256(content).hexdigest():
+        if digest != _sha256(content):
             raise refused(path, f"{name!r} is not what the record says")
     missing = [name for name in code if PROJECT + name not in contents]
     if missing:

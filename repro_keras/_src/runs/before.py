@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from repro_keras._src import machine, project, record
+from repro_keras._src.runs import store
 from repro_keras._src.runs.request import Request
 
 NAME = "before.json"
@@ -103,6 +104,6 @@ def _git(home: project.Project, folder: Path) -> record.Git | None:
     commit, difference = found
     changed = None
     if difference:
-        (folder / "git.diff").write_bytes(difference)
-        changed = project.sha256(folder / "git.diff")
+        (folder / store.DIFF).write_bytes(difference)
+        changed = project.sha256(folder / store.DIFF)
     return record.Git(commit=commit, diff=changed)

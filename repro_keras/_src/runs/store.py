@@ -20,7 +20,7 @@ RECORD = "record.json"
 ABOUT = "about.json"
 COPY = "project"
 EXPORT = "export"
-_DIFF = "git.diff"
+DIFF = "git.diff"
 _SILENT = 600  # seconds after which a run on another host is taken to be over
 
 
@@ -140,7 +140,7 @@ def git_diff(path: Path, git: record.Git | None) -> bytes | None:
     if git is None or git.diff is None:
         return None
     try:
-        content = (path.parent / _DIFF).read_bytes()
+        content = (path.parent / DIFF).read_bytes()
     except OSError:
         return None
     return content if hashlib.sha256(content).hexdigest() == git.diff else None

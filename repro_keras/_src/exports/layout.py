@@ -1,0 +1,38 @@
+"""What is where in an export, and its manifest."""
+
+from typing import Literal
+
+import msgspec
+
+from repro_keras._src import record
+from repro_keras._src.runs import store
+
+MANIFEST = "manifest.json"
+RECORD = store.RECORD
+PROJECT = "project/"
+DIFF = store.DIFF
+SIGNATURE = "record.dsse.json"
+CRATE = "ro-crate-metadata.json"
+README = "README.md"
+PYLOCK = "pylock.toml"
+REQUIREMENTS = "requirements.txt"
+TYPE = "urn:repro-keras:export"
+SCHEMA = 1
+
+
+class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that the run read and that is not in the export."""
+
+    path: str
+    sha256: record.Sha256
+    size: int
+    why: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in an export: each file but this one, and what was left out."""
+
+    type: Literal["urn:repro-keras:export"]
+    schema: int
+    files: list[record.File]
+    left_out: list[LeftOut]
