@@ -421,6 +421,16 @@ def test_a_notebook(tmp_path):
     )
 
 
+def test_a_cell_with_a_name(tmp_path):
+    sources = ["%%repro net\n%%time\nimport os\nos.urandom(3)", "%%repro files\n%%bash\nls | wc"]
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    (finding,), errors, _ = advice.check([str(path)])
+    assert errors == []
+    assert (finding.cell, finding.line, finding.rule) == (1, 4, "system-entropy")
+
+
 def test_the_command(tmp_path):
     def doctor(*arguments):
         return CliRunner().invoke(main, ["doctor", *map(str, arguments)])

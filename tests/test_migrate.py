@@ -713,6 +713,15 @@ def test_a_name_in_a_magic_keeps_its_import(tmp_path):
     assert "import tensorflow as tf" in found.after
 
 
+def test_a_cell_with_a_name(tmp_path):
+    source = "%%repro net\nfrom tensorflow import keras\nkeras.layers.Dense(1)"
+    notebook = {"cells": [{"cell_type": "code", "source": source}]}
+    found = migrated(tmp_path, json.dumps(notebook), "notebook.ipynb")
+    assert json.loads(found.after)["cells"][0]["source"] == source.replace(
+        "from tensorflow import keras", "import repro_keras as keras"
+    )
+
+
 @pytest.mark.parametrize("path", YESTERDAY, ids=lambda path: path.stem)
 def test_twice_is_once(tmp_path, path):
     found = migrated(tmp_path, path.read_text(), path.name)

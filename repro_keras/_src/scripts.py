@@ -6,7 +6,7 @@ from pathlib import Path
 from repro_keras._src.project import Project
 
 _SUFFIXES = (".py", ".ipynb")
-_OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
+_OF_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun", "%%repro")
 
 
 def inside(folder: Path) -> list[Path]:
