@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fresh import run_json
+from fresh import ROOT, run_json
 from PIL import Image
 
 from repro_keras._src import record
@@ -490,3 +490,36 @@ def test_in_a_kernel_with_and_without_the_extension(tmp_path):
     result = verify("--yes", "--twice", make(tmp_path / "plain.ipynb", *map(str.strip, sources)))
     assert result.exit_code == 1
     assert "First difference. Cell 2, stdout, line 2" in result.stdout
+
+
+NOTEBOOKS = ROOT / "notebooks"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+def test_what_our_notebooks_have_stored(name):
+    cells = again.code_cells(nbformat.read(NOTEBOOKS / name, 4))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    for output in (output for cell in cells for output in cell.outputs):
+        assert output.output_type != "error"
+        assert output.get("name") != "stderr"
+        text = json.dumps([output.get("text", ""), {**output.get("data", {}), "image/png": ""}])
+        for bound in (
+            r"/(home|root|tmp|usr|var|work|Users)/",
+            r"\d[mu]?s/step",
+            "Wall time",
+            "Config\\(",
+        ):
+            assert not re.search(bound, text), text
+
+
+@pytest.mark.slow
+def test_our_notebook_with_the_extension_is_the_same_in_two_kernels():
+    notebook = again.read(NOTEBOOKS / "02_experiments_in_a_notebook.ipynb")
+    one, other = again.run(notebook), again.run(notebook)
+    cells = again.compare(one.node, other)
+    assert again.same(cells) is True, cells
+    # What depends on the CPU is compared above only; the rest is as it is stored.
+    for stored, cell in zip(again.code_cells(notebook.node), cells, strict=True):
+        if "depends-on-cpu" not in stored.metadata.get("tags", []):
+            now = again.code_cells(one.node)[cell.cell - 1]
+            assert outputs.compare(stored.outputs, now.outputs).same, cell

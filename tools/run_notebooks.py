@@ -1,6 +1,9 @@
 """Runs the notebooks in `notebooks/`, each in a fresh kernel, and stores their outputs.
 
 python tools/run_notebooks.py [NAME…]
+
+A cell with the tag `depends-on-cpu` may put out something else on another CPU; the tests compare
+what the others put out with what is stored.
 """
 
 import os
