@@ -60,6 +60,31 @@ def show_rows(verdict: Verdict, title: str | None, one: str, other: str) -> None
     console().print(found)
 
 
+IN_TWO = "{where}, {what}: {recorded} in A and {now} in B"
+"""How to say what differs of two records, neither of which was made to verify the other."""
+
+
+def reasons(verdict: Verdict, form: str) -> list[str]:
+    """The first difference, in sentences; empty where nothing differs.
+
+    Args:
+        verdict: of the comparison.
+        form: how to say what differs, with the names of `Difference`'s attributes in braces.
+    """
+    difference = verdict.difference
+    if difference is not None:
+        said = [plain("First difference. " + form.format(**dataclasses.asdict(difference)))]
+        when = "then" if difference.kind == "initial weights" else "after that epoch"
+        if difference.layers:
+            said.append(plain(f"Layers that differ {when}: {listed(difference.layers, _LINES)}"))
+        return said
+    if verdict.different:
+        return [f"The trail is the same to its end. What differs: {', '.join(verdict.different)}"]
+    if verdict.given:
+        return [f"Nothing that came out differs. What does: {', '.join(verdict.given)}"]
+    return []
+
+
 def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
     """Prints the first difference and what may be the cause.
 
@@ -68,16 +93,8 @@ def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
         form: how to say what differs, with the names of `Difference`'s attributes in braces.
         found: the causes.
     """
-    difference = verdict.difference
-    if difference is not None:
-        say(plain("First difference. " + form.format(**dataclasses.asdict(difference))))
-        when = "then" if difference.kind == "initial weights" else "after that epoch"
-        if difference.layers:
-            say(plain(f"Layers that differ {when}: {listed(difference.layers, _LINES)}"))
-    elif verdict.different:
-        say(f"The trail is the same to its end. What differs: {', '.join(verdict.different)}")
-    elif verdict.given:
-        say(f"Nothing that came out differs. What does: {', '.join(verdict.given)}")
+    for line in reasons(verdict, form):
+        say(line)
     if not found:
         return
     say("Likely causes, the likeliest first:")

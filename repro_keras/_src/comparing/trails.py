@@ -62,7 +62,7 @@ def count_steps(then: record.Run, here: record.Run) -> Count:
     equal = _equal_segments(then, here)
     same = record.steps_of(then.trail[:equal])
     for a, b in zip(then.trail[equal:], here.trail[equal:], strict=False):
-        same += sum(x == y for x, y in zip(_rows(a), _rows(b), strict=False))
+        same += sum(x == y for x, y in zip(rows(a), rows(b), strict=False))
     return Count(record.steps_of(then.trail), record.steps_of(here.trail), same)
 
 
@@ -104,7 +104,8 @@ def _part(segment: record.Segment) -> tuple:
     return segment.fit, segment.model, segment.epoch, segment.complete
 
 
-def _rows(segment: record.Segment) -> list[tuple]:
+def rows(segment: record.Segment) -> list[tuple]:
+    """What is recorded of each step: two steps are the same where these are."""
     steps = segment.steps
     optimizers = steps.optimizer or [0] * len(steps.loss)
     return list(zip(steps.loss, steps.learning_rate, steps.state, optimizers, strict=True))
@@ -182,11 +183,11 @@ def _in_segment(
 ) -> Difference | None:
     """The first difference of two segments, of which one may be cut off."""
     name = record.name_of(b if a.epoch is None else a, number)  # one that was cut off has no epoch
-    rows, others = _rows(a), _rows(b)
-    for step, (row, other) in enumerate(zip(rows, others, strict=False), 1):
+    ours, others = rows(a), rows(b)
+    for step, (row, other) in enumerate(zip(ours, others, strict=False), 1):
         if row != other:
             return _in_step(f"{name}, step {step}", row, other, before + step)
-    count, count_now = len(rows), len(others)
+    count, count_now = len(ours), len(others)
     if (count > count_now and not cut_now) or (count_now > count and not cut):
         return Difference(
             where=name,
