@@ -3,8 +3,9 @@
 import html
 import math
 
+from repro_keras._src.report import pictures
+
 _WIDTH, _HEIGHT, _LEFT = 360, 96, 56
-_POINTS = 300
 _SIGNS = {True: ("✓", "#2e9d4f"), False: ("≠", "#d9482b"), None: ("●", "#7a7f87")}
 
 
@@ -27,25 +28,19 @@ def badge(title: str, said: str, same: bool | None, losses: list[float]) -> str:
 
 def plot(losses: list[float]) -> str:
     """A small plot of losses, as SVG; empty where there are fewer than two finite ones."""
-    stride = max(1, math.ceil(len(losses) / _POINTS))
-    points = [(x, losses[x]) for x in range(0, len(losses), stride) if math.isfinite(losses[x])]
-    if len(points) < 2:
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if len(finite) < 2:
         return ""
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    wide, tall = _WIDTH - _LEFT - 4, _HEIGHT - 20
-
-    def place(x: int, y: float) -> str:
-        up = (y - low) / (high - low) if high > low else 0.5
-        return f"{_LEFT + wide * x / points[-1][0]:.1f},{4 + tall * (1 - up):.1f}"
-
-    path = " ".join(place(x, y) for x, y in points)
-    label = f"loss of {len(losses)} steps, from {points[0][1]:.4g} to {points[-1][1]:.4g}"
+    low, high, wide, tall = min(finite), max(finite), _WIDTH - _LEFT - 4, _HEIGHT - 20
+    lines = pictures.strokes(list(enumerate(losses)), len(losses), wide)
+    path = pictures.drawn(lines, low, high, len(losses), wide, tall)
+    label = f"loss of {len(losses)} steps, from {finite[0]:.4g} to {finite[-1]:.4g}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'role="img" aria-label="{label}" font-family="sans-serif" font-size="11">'
         f'<path d="M{_LEFT} 4V{4 + tall}H{_WIDTH - 4}" fill="none" stroke="currentColor" '
-        'stroke-opacity=".4"/>'
-        f'<polyline points="{path}" fill="none" stroke="#3f8fd2" stroke-width="1.5"/>'
+        f'stroke-opacity=".4"/><path d="{path}" transform="translate({_LEFT} 4)" fill="none" '
+        'stroke="#3f8fd2" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round"/>'
         f'<g fill="currentColor" text-anchor="end"><text x="{_LEFT - 4}" y="13">{high:.4g}</text>'
         f'<text x="{_LEFT - 4}" y="{4 + tall}">{low:.4g}</text>'
         f'<text x="{_WIDTH - 4}" y="{_HEIGHT - 3}">step {len(losses)}</text></g></svg>'
