@@ -31,7 +31,8 @@ from test_diff import (
     versions,
 )
 
-from repro_keras._src import compare, project, record, report, trails
+from repro_keras._src import project, record, report
+from repro_keras._src.comparing import compare, trails
 from repro_keras._src.errors import SaveError
 from repro_keras._src.report import pictures, sides
 from repro_keras._src.runs import store

@@ -15,7 +15,7 @@ from repro_keras._src.commands.common import (
     run_argument,
     told_as_json,
 )
-from repro_keras._src.comparing import causes, compare
+from repro_keras._src.comparing import causes, compare, saying
 from repro_keras._src.runs import store
 
 
@@ -55,7 +55,7 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
         name = os.path.relpath(place) if store.owner(place) is None else place.parent.name
         tables.say(f"{letter}: {name}, {compare.command_of(statement)}")
     tables.show_rows(verdict, None, "A", "B")
-    tables.show_reasons(verdict, "{where}, {what}: {recorded} in A and {now} in B", likely)
+    tables.show_reasons(verdict, saying.IN_TWO, likely)
     tables.show_lines("What `git diff HEAD` said in A only (-) and in B only (+):", lines)
     for reason in reasons:
         tables.say(f"{reason}.")

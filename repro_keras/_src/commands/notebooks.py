@@ -9,6 +9,7 @@ from repro_keras._src import project
 from repro_keras._src.cells import again
 from repro_keras._src.commands import tables
 from repro_keras._src.commands.common import code_of, confirm, print_json
+from repro_keras._src.comparing import saying
 from repro_keras._src.errors import RunError
 from repro_keras._src.runs import terminal
 
@@ -48,10 +49,10 @@ def verify(
     if as_json:
         first = next((cell for cell in cells if cell.same is not True), None)
         found = {
-            "verdict": tables.VERDICTS[same],
+            "verdict": saying.VERDICTS[same],
             "notebook": str(path),
             "cells": [
-                {**dataclasses.asdict(cell), "same": tables.VERDICTS[cell.same]} for cell in cells
+                {**dataclasses.asdict(cell), "same": saying.VERDICTS[cell.same]} for cell in cells
             ],
             "first_difference": first and {"cell": first.cell, "what": first.difference},
             "failed": ran.failed or None,

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from repro_keras._src.cells.again import Cell
-from repro_keras._src.comparing import causes
+from repro_keras._src.comparing import causes, saying
 from repro_keras._src.comparing.causes import Cause
 from repro_keras._src.comparing.compare import Verdict
-from repro_keras._src.words import listed, plain
+from repro_keras._src.words import plain
 
 _MARKS = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
 _WORDS = {
@@ -21,9 +21,6 @@ _WORDS = {
     None: "[yellow]Could not tell[/]",
 }
 _LINES = 20
-
-VERDICTS = {True: "the same", False: "different", None: "could not tell"}
-"""What a comparison came to, for programs."""
 
 
 def table(title: str | None, *columns: str) -> Table:
@@ -60,31 +57,6 @@ def show_rows(verdict: Verdict, title: str | None, one: str, other: str) -> None
     console().print(found)
 
 
-IN_TWO = "{where}, {what}: {recorded} in A and {now} in B"
-"""How to say what differs of two records, neither of which was made to verify the other."""
-
-
-def reasons(verdict: Verdict, form: str) -> list[str]:
-    """The first difference, in sentences; empty where nothing differs.
-
-    Args:
-        verdict: of the comparison.
-        form: how to say what differs, with the names of `Difference`'s attributes in braces.
-    """
-    difference = verdict.difference
-    if difference is not None:
-        said = [plain("First difference. " + form.format(**dataclasses.asdict(difference)))]
-        when = "then" if difference.kind == "initial weights" else "after that epoch"
-        if difference.layers:
-            said.append(plain(f"Layers that differ {when}: {listed(difference.layers, _LINES)}"))
-        return said
-    if verdict.different:
-        return [f"The trail is the same to its end. What differs: {', '.join(verdict.different)}"]
-    if verdict.given:
-        return [f"Nothing that came out differs. What does: {', '.join(verdict.given)}"]
-    return []
-
-
 def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
     """Prints the first difference and what may be the cause.
 
@@ -93,7 +65,7 @@ def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
         form: how to say what differs, with the names of `Difference`'s attributes in braces.
         found: the causes.
     """
-    for line in reasons(verdict, form):
+    for line in saying.reasons(verdict, form):
         say(line)
     if not found:
         return
@@ -147,7 +119,7 @@ def as_json(verdict: Verdict, one: str, other: str, found: list[Cause]) -> dict:
 
     difference = verdict.difference
     return {
-        "verdict": VERDICTS[verdict.same],
+        "verdict": saying.VERDICTS[verdict.same],
         "rows": [named(row) for row in verdict.rows],
         "first_difference": None if difference is None else named(difference),
         "causes": [dataclasses.asdict(cause) for cause in found],

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from repro_keras._src import atomic, causes, compare, record, tables
-from repro_keras._src.causes import Cause
+from repro_keras._src import atomic, record
+from repro_keras._src.comparing import causes, compare, saying
+from repro_keras._src.comparing.causes import Cause
 from repro_keras._src.report import figures, sides
 from repro_keras._src.report.figures import LETTERS, Mark
 from repro_keras._src.report.pictures import WIDTH, text
@@ -113,7 +114,7 @@ def _identity(statement: record.Statement) -> str:
 
 def _verdict(statements: Sequence[record.Statement], verdict: compare.Verdict, found: Sides) -> str:
     kind, sign = _SIGNS[verdict.same]
-    said = [f"<p>{text(line, 1000)}</p>" for line in tables.reasons(verdict, tables.IN_TWO)]
+    said = [f"<p>{text(line, 1000)}</p>" for line in saying.reasons(verdict, saying.IN_TWO)]
     apart = _apart(verdict, found)
     if apart:
         said.insert(1, f"<p>The two losses are {apart}.</p>")
@@ -129,7 +130,7 @@ def _verdict(statements: Sequence[record.Statement], verdict: compare.Verdict, f
             f'<p class="soft">{letter}: {code}{_outcome(statement.predicate)}. '
             f"{_identity(statement)}</p>"
         )
-    word = tables.VERDICTS[verdict.same].capitalize()
+    word = saying.VERDICTS[verdict.same].capitalize()
     return (
         f'<div class="verdict {kind}"><strong><span aria-hidden="true">{sign}</span> {word}'
         f"</strong>{''.join(said)}</div>"

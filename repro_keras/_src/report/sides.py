@@ -7,7 +7,8 @@ import math
 import struct
 from collections.abc import Sequence
 
-from repro_keras._src import record, trails
+from repro_keras._src import record
+from repro_keras._src.comparing import trails
 
 COLUMNS = {"loss": "loss", "learning_rate": "learning rate", "state": "weights (fingerprint)"}
 """What is recorded of each step, by its name in `record.Steps`."""
