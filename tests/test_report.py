@@ -184,6 +184,8 @@ def test_a_page_says_what_diff_says(change):
         assert found.equal.index(False) == difference.step - 1
         columns = {"the loss": "loss", "the learning rate": "learning_rate"}
         assert False in found.same[columns.get(difference.what, "state")]
+    where = {loss: "step 5", layers: "after step 6", initial: "before step 1"}.get(change, "")
+    assert f"first difference: {where}" in page(one, other) or change is killed
     differ = [line.name for line in sides.layers(runs) if False in line.same]
     assert sorted(differ) == sorted(difference.layers if change in (layers, initial) else [])
 

@@ -180,11 +180,10 @@ def _losses(runs: list[record.Run], found: Sides, verdict: compare.Verdict | Non
     mark = None
     difference = None if verdict is None else verdict.difference
     if difference is not None:
-        place = min(max(0.0, difference.step - 0.5), float(found.length))
-        if difference.kind in ("metric", "layer", "trail"):  # after that step
-            place = min(place + 0.5, float(found.length))
-        name = f"first difference: step {difference.step}"
-        mark = Mark(place, name if difference.step else "first difference: before step 1")
+        after = difference.kind in ("metric", "layer", "trail")
+        place = min(max(0.0, difference.step - (0.0 if after else 0.5)), float(found.length))
+        where = f"{'after ' * after}step {difference.step}" if difference.step else "before step 1"
+        mark = Mark(place, f"first difference: {where}")
     said = figures.losses(found, mark)
     if verdict is not None:
         said += figures.distances(found, mark) + figures.steps(found)
