@@ -438,8 +438,7 @@ def _require_avx2() -> None:
 def _warn_portable() -> None:
     warnings.warn(
         "guarantee='portable' is not proved yet: one instruction set is used, and what "
-        "approximates by the make of CPU is computed exactly, but float16, graphs from "
-        "SavedModels and some optimizers of tf.compat.v1 may still differ between makes of CPU "
+        "approximates by the make of CPU is computed exactly, but CPUs with AVX-512 were not compared "
         "(README, What is not promised yet). Use guarantee='machine' for what holds.",
         ReproWarning,
         stacklevel=_to_importer(),
