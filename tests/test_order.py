@@ -293,7 +293,7 @@ class Stop(orders.keras.callbacks.Callback):
 data = orders.Items(workers=2, use_multiprocessing=True)
 seen = orders.fit(data, callbacks=[Stop()])
 for process in multiprocessing.active_children():
-    process.join(5)
+    process.join(60)
 print(json.dumps([len(seen), len(multiprocessing.active_children())]))
 """
 
