@@ -476,9 +476,7 @@ def test_in_a_kernel_with_and_without_the_extension(tmp_path):
     assert badges[1]["text/html"].startswith("<details>")
     result = verify("--yes", "--json", path)
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    # By chance they may be equal, so that there is no noise.
-    assert all(set(cell["noise"]) <= {"times of progress bars"} for cell in found["cells"][2:])
+    assert json.loads(result.stdout)["verdict"] == "the same"  # whatever the progress bars' times
 
     # A notebook that is recorded as a whole is so with the extension too.
     with contextlib.chdir(tmp_path):
