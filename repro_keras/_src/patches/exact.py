@@ -10,6 +10,7 @@ Gradients are made of such operations by TensorFlow itself, and so become exact 
 """
 
 import functools
+import inspect
 
 from tensorflow.python.eager import context
 from tensorflow.python.framework import composite_tensor, dtypes, ops
@@ -106,32 +107,15 @@ def _local_response(original):
 
 
 def _batch_normalization_for_xla(original):
+    signature = inspect.signature(original)
+
     @functools.wraps(original)
-    def operation(
-        x,
-        scale,
-        offset,
-        mean,
-        variance,
-        epsilon=1e-4,
-        exponential_avg_factor=1,
-        data_format="NHWC",
-        is_training=True,
-        name=None,
-    ):
+    def operation(*args, **kwargs):
+        given = signature.bind(*args, **kwargs)
         if not for_xla():
-            return original(
-                x=x,
-                scale=scale,
-                offset=offset,
-                mean=mean,
-                variance=variance,
-                epsilon=epsilon,
-                exponential_avg_factor=exponential_avg_factor,
-                data_format=data_format,
-                is_training=is_training,
-                name=name,
-            )
+            return original(**given.arguments)
+        given.apply_defaults()
+        x, scale, offset, mean, variance, epsilon, new, data_format, is_training, _ = given.args
         x = ops.convert_to_tensor(x)
         narrow, x = x.dtype, math_ops.cast(x, dtypes.float32)
         channel = data_format.index("C")
@@ -141,15 +125,15 @@ def _batch_normalization_for_xla(original):
         mean, variance = (ops.convert_to_tensor(each) for each in (mean, variance))
         new_mean, new_variance = mean, variance
         if is_training:
-            new, old = exponential_avg_factor, 1 - exponential_avg_factor
             count = math_ops.cast(array_ops.size(x) // array_ops.shape(x)[channel], x.dtype)
             of_batch = math_ops.reduce_mean(x, axes)
             squares = math_ops.squared_difference(x, array_ops.reshape(of_batch, shape))
             of_squares = math_ops.reduce_mean(squares, axes)
             unbiased = of_squares * (count / math_ops.maximum(count - 1, 1))
             new_mean, new_variance = new * of_batch, new * unbiased
-            if exponential_avg_factor != 1:
-                new_mean, new_variance = old * mean + new_mean, old * variance + new_variance
+            if new != 1:  # of the mean and the variance before, the rest stays
+                new_mean = (1 - new) * mean + new_mean
+                new_variance = (1 - new) * variance + new_variance
             mean, variance = of_batch, of_squares
         factor = gen_math_ops.rsqrt(variance + epsilon) * scale
         mean, factor, offset = (array_ops.reshape(each, shape) for each in (mean, factor, offset))

@@ -43,8 +43,7 @@ def capture_iterators(iterators: dict, arrays: plain.Arrays) -> None:
                 f"The iterator {name!r} has a Python function or a random operation, so that its "
                 "place cannot be saved. Make its batches of their number, or of arrays."
             )
-        dataset = iterator._dataset
-        if not shuffles.follow_passes(dataset) and not shuffles.are_in(files, dataset):
+        if not shuffles.are_known(files, iterator._dataset):
             raise SaveError(
                 f"The iterator {name!r} has read the last element of what it shuffles, and begins "
                 "to shuffle again at its next; between the two, its place cannot be saved. The "

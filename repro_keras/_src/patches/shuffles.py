@@ -50,6 +50,11 @@ def follow_passes(dataset) -> bool:
     return all(at_once for _, at_once in _shuffles(dataset))
 
 
+def are_known(files: dict[str, np.ndarray], dataset) -> bool:
+    """Whether a checkpoint, or else the number of passes, tells how the next are shuffled."""
+    return follow_passes(dataset) or are_in(files, dataset)
+
+
 def are_in(files: dict[str, np.ndarray], dataset) -> bool:
     """Whether a checkpoint has the places of all that shuffles."""
     found = sum(places(content.tobytes()) for content in files.values())
@@ -81,13 +86,13 @@ def continued(dataset, files: dict[str, np.ndarray], passes: int):
 
     Args:
         dataset: the data set; so far, no pass over it was begun of those that are to be.
-        files: the checkpoint; it has the places of all that shuffles, or they follow the passes.
+        files: the checkpoint, by which they `are_known`.
         passes: how many were begun in all.
     """
     iterator = iter(dataset)
-    first = checkpoint(iterator)
+    first = None if are_in(files, dataset) else checkpoint(iterator)
     restore_checkpoint(iterator, files)
-    if first is not None and not are_in(files, dataset):
+    if first is not None:
         # Restoring begins a pass of its own. The first one comes once more: nothing of it was
         # read, and its checkpoint has the places of all.
         restore_checkpoint(iter(dataset), first)

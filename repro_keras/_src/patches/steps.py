@@ -219,8 +219,7 @@ def _elements(variable):
     shape = variable.shape
     value = variable.read_value()
     if not shape.rank or not shape.is_fully_defined():
-        stride = max(1, (shape.num_elements() or 1) // _ELEMENTS)
-        return tf.reshape(value, [-1])[::stride][:_ELEMENTS]
+        return tf.reshape(value, [-1])[:_ELEMENTS]
     places = _elements_now(range(shape.num_elements()))
     return tf.gather_nd(value, np.stack(np.unravel_index(places, shape.as_list()), axis=-1))
 
