@@ -6,7 +6,6 @@ read it with that.
 """
 
 import datetime
-import hashlib
 import urllib.parse
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from repro_keras._src import record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
-from repro_keras._src.exports.layout import CRATE, PROJECT, RECORD
+from repro_keras._src.exports.layout import CRATE, PROJECT, RECORD, sha256
 
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 _RO_CRATE = "https://w3id.org/ro/crate/1.1"
@@ -120,8 +119,7 @@ def _outcome(run: record.Run) -> dict[str, str]:
 
 
 def _file(content: bytes) -> dict[str, str]:
-    digest = hashlib.sha256(content).hexdigest()
-    return {"@type": "File", "contentSize": str(len(content)), "sha256": digest}
+    return {"@type": "File", "contentSize": str(len(content)), "sha256": sha256(content)}
 
 
 def _absent(name: str, sha256: str) -> dict[str, str]:

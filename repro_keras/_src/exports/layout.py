@@ -1,10 +1,12 @@
 """What is where in an export, and its manifest."""
 
+import hashlib
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from repro_keras._src import record
+from repro_keras._src import project, record
 from repro_keras._src.runs import store
 
 MANIFEST = "manifest.json"
@@ -36,3 +38,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int
     files: list[record.File]
     left_out: list[LeftOut]
+
+
+def sha256(content: bytes) -> str:
+    """The digest of a file's bytes, as records have it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def is_file(place: Path, file: record.File) -> bool:
+    """Whether what lies somewhere is a file of a record."""
+    try:
+        return place.stat().st_size == file.size and project.sha256(place) == file.sha256
+    except OSError:
+        return False

@@ -1,6 +1,5 @@
 """Putting an export together: the record, its code, small data, and the versions."""
 
-import hashlib
 from pathlib import Path
 
 import msgspec
@@ -8,22 +7,7 @@ import msgspec
 from repro_keras._src import project, record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
-from repro_keras._src.exports import archive, crate, lock, sign
-from repro_keras._src.exports.layout import (
-    CRATE,
-    DIFF,
-    MANIFEST,
-    PROJECT,
-    PYLOCK,
-    README,
-    RECORD,
-    REQUIREMENTS,
-    SCHEMA,
-    SIGNATURE,
-    TYPE,
-    LeftOut,
-    Manifest,
-)
+from repro_keras._src.exports import archive, crate, layout, lock, sign
 from repro_keras._src.runs import store, verify
 from repro_keras._src.words import listed
 
@@ -53,7 +37,7 @@ class Made(msgspec.Struct, frozen=True):
     files: int
     packages: int
     hashed: int
-    left_out: list[LeftOut]
+    left_out: list[layout.LeftOut]
 
 
 def make(
@@ -84,21 +68,23 @@ def make(
     home = verify.home_of(path, statement)
     code = _code(home, statement)
     data, left_out = _data(home, [f for f in run.read if f.path not in code], max_data)
-    contents = {PROJECT + name: content for name, content in {**code, **data}.items()}
-    contents[RECORD] = path.read_bytes()
+    contents = {layout.PROJECT + name: content for name, content in {**code, **data}.items()}
+    contents[layout.RECORD] = path.read_bytes()
     pylock, hashed = lock.pylock(run.software)
-    contents[PYLOCK] = pylock.encode()
-    contents[REQUIREMENTS] = lock.requirements(run.software).encode()
-    contents[README] = _readme(statement, left_out).encode()
+    contents[layout.PYLOCK] = pylock.encode()
+    contents[layout.REQUIREMENTS] = lock.requirements(run.software).encode()
+    contents[layout.README] = _readme(statement, left_out).encode()
     difference = store.git_diff(path, run.code.git)
     if difference is not None:
-        contents[DIFF] = difference
+        contents[layout.DIFF] = difference
     if key is not None:
-        contents[SIGNATURE] = sign.sign(contents[RECORD], key)
+        contents[layout.SIGNATURE] = sign.sign(contents[layout.RECORD], key)
     if with_crate:
-        inputs = {PROJECT + file.path: file for file in run.read}
-        contents[CRATE] = crate.metadata(statement, contents, inputs, store.about(path.parent))
-    contents[MANIFEST] = _manifest(contents, left_out)
+        inputs = {layout.PROJECT + file.path: file for file in run.read}
+        contents[layout.CRATE] = crate.metadata(
+            statement, contents, inputs, store.about(path.parent)
+        )
+    contents[layout.MANIFEST] = _manifest(contents, left_out)
     archive.write(place, contents)
     return Made(len(contents), len(run.software.packages), hashed, left_out)
 
@@ -112,7 +98,7 @@ def _code(home: project.Project, statement: record.Statement) -> dict[str, bytes
     found, changed = {}, []
     for file in statement.predicate.code.files:
         found[file.path] = (home.root / file.path).read_bytes()
-        if hashlib.sha256(found[file.path]).hexdigest() != file.sha256:
+        if layout.sha256(found[file.path]) != file.sha256:
             changed.append(file.path)
     if changed:
         git = statement.predicate.code.git
@@ -126,7 +112,7 @@ def _code(home: project.Project, statement: record.Statement) -> dict[str, bytes
 
 def _data(
     home: project.Project, files: list[record.File], most: int
-) -> tuple[dict[str, bytes], list[LeftOut]]:
+) -> tuple[dict[str, bytes], list[layout.LeftOut]]:
     """The data that goes in, the smallest files first, and what does not."""
     found: dict[str, bytes] = {}
     left_out = []
@@ -134,7 +120,7 @@ def _data(
         place = home.root / file.path
         if not place.is_file():
             why = "it is missing"
-        elif not is_file(place, file):
+        elif not layout.is_file(place, file):
             why = "it was changed since, or by the run"
         elif file.size > most:
             why = "too large"
@@ -142,19 +128,11 @@ def _data(
             found[file.path] = place.read_bytes()
             most -= file.size
             continue
-        left_out.append(LeftOut(file.path, file.sha256, file.size, why))
+        left_out.append(layout.LeftOut(file.path, file.sha256, file.size, why))
     return found, sorted(left_out, key=lambda file: file.path)
 
 
-def is_file(place: Path, file: record.File) -> bool:
-    """Whether what lies somewhere is a file of a record."""
-    try:
-        return place.stat().st_size == file.size and project.sha256(place) == file.sha256
-    except OSError:
-        return False
-
-
-def _readme(statement: record.Statement, left_out: list[LeftOut]) -> str:
+def _readme(statement: record.Statement, left_out: list[layout.LeftOut]) -> str:
     run = statement.predicate
     return _README.format(
         command=compare.command_of(statement),
@@ -166,10 +144,10 @@ def _readme(statement: record.Statement, left_out: list[LeftOut]) -> str:
     )
 
 
-def _manifest(contents: dict[str, bytes], left_out: list[LeftOut]) -> bytes:
+def _manifest(contents: dict[str, bytes], left_out: list[layout.LeftOut]) -> bytes:
     files = [
-        record.File(path=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        record.File(path=name, sha256=layout.sha256(content), size=len(content))
         for name, content in sorted(contents.items())
     ]
-    content = msgspec.json.encode(Manifest(TYPE, SCHEMA, files, left_out))
+    content = msgspec.json.encode(layout.Manifest(layout.TYPE, layout.SCHEMA, files, left_out))
     return msgspec.json.format(content) + b"\n"

@@ -1,7 +1,6 @@
 """Reading an export: every file is checked before one is used, and nothing is run."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -10,27 +9,20 @@ import msgspec
 
 from repro_keras._src import project, record
 from repro_keras._src.errors import ExportError, RecordError
-from repro_keras._src.exports import archive
+from repro_keras._src.exports import archive, layout
 from repro_keras._src.exports.archive import refused
-from repro_keras._src.exports.layout import (
-    CRATE,
-    DIFF,
-    MANIFEST,
-    PROJECT,
-    PYLOCK,
-    README,
-    RECORD,
-    REQUIREMENTS,
-    SCHEMA,
-    SIGNATURE,
-    Manifest,
-)
-from repro_keras._src.exports.making import is_file
 from repro_keras._src.runs import store
 from repro_keras._src.words import plain
 
-_NEEDED = (MANIFEST, RECORD)
-_MORE = (DIFF, SIGNATURE, CRATE, README, PYLOCK, REQUIREMENTS)
+_NEEDED = (layout.MANIFEST, layout.RECORD)
+_MORE = (
+    layout.DIFF,
+    layout.SIGNATURE,
+    layout.CRATE,
+    layout.README,
+    layout.PYLOCK,
+    layout.REQUIREMENTS,
+)
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -51,7 +43,7 @@ class Export(msgspec.Struct, frozen=True):
     @property
     def signature(self) -> bytes | None:
         """The envelope; nobody has looked into it yet."""
-        return self.contents.get(SIGNATURE)
+        return self.contents.get(layout.SIGNATURE)
 
 
 def read(path: Path) -> Export:
@@ -67,52 +59,52 @@ def read(path: Path) -> Export:
             raise refused(path, f"it has no {name}, so that it is none of repro-keras")
     _check_manifest(path, contents)
     try:
-        statement = record.decoded(contents[RECORD], path)
+        statement = record.decoded(contents[layout.RECORD], path)
     except RecordError as error:
         raise ExportError(f"The record in {error}") from None
     run = statement.predicate
     code = {file.path: file.sha256 for file in run.code.files}
     wanted = {**{file.path: file.sha256 for file in run.read}, **code}
     for name, content in contents.items():
-        if not name.startswith(PROJECT):
+        if not name.startswith(layout.PROJECT):
             continue
-        digest = wanted.get(name.removeprefix(PROJECT))
+        digest = wanted.get(name.removeprefix(layout.PROJECT))
         if digest is None:
             raise refused(path, f"the record says nothing of {name!r}")
-        if digest != _sha256(content):
+        if digest != layout.sha256(content):
             raise refused(path, f"{name!r} is not what the record says")
-    missing = [name for name in code if PROJECT + name not in contents]
+    missing = [name for name in code if layout.PROJECT + name not in contents]
     if missing:
-        raise refused(path, f"it has no {PROJECT + missing[0]!r}, which the record needs")
-    git = run.code.git
-    if DIFF in contents and _sha256(contents[DIFF]) != (git.diff if git else None):
-        raise refused(path, f"{DIFF} is not what the record says")
-    absent = [file for file in run.read if PROJECT + file.path not in contents]
+        raise refused(path, f"it has no {layout.PROJECT + missing[0]!r}, which the record needs")
+    difference = run.code.git and run.code.git.diff
+    if layout.DIFF in contents and layout.sha256(contents[layout.DIFF]) != difference:
+        raise refused(path, f"{layout.DIFF} is not what the record says")
+    absent = [file for file in run.read if layout.PROJECT + file.path not in contents]
     return Export(path, statement, contents, absent)
 
 
 def _check_manifest(path: Path, contents: dict[str, bytes]) -> None:
     """Checks that an export has the files that it lists, and no others."""
     try:
-        manifest = msgspec.json.decode(contents[MANIFEST], type=Manifest)
+        manifest = msgspec.json.decode(contents[layout.MANIFEST], type=layout.Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise refused(path, f"its {MANIFEST} is none of an export ({error})") from None
-    if manifest.schema != SCHEMA:
+        raise refused(path, f"its {layout.MANIFEST} is none of an export ({error})") from None
+    if manifest.schema != layout.SCHEMA:
         raise ExportError(
             f"{path} is an export of schema {manifest.schema}, and this version of repro_keras "
-            f"reads schema {SCHEMA}. Install a newer repro_keras."
+            f"reads schema {layout.SCHEMA}. Install a newer repro_keras."
         )
     told = {file.path: file.sha256 for file in manifest.files}
     for name, content in contents.items():
-        if name == MANIFEST:
+        if name == layout.MANIFEST:
             continue
-        known = name in _NEEDED or name in _MORE or name.startswith(PROJECT)
+        known = name in _NEEDED or name in _MORE or name.startswith(layout.PROJECT)
         if not known or name not in told:
             raise refused(path, f"it has {name!r}, which is no part of it")
-        if told.pop(name) != _sha256(content):
-            raise refused(path, f"{name!r} does not fit its digest in {MANIFEST}")
+        if told.pop(name) != layout.sha256(content):
+            raise refused(path, f"{name!r} does not fit its digest in {layout.MANIFEST}")
     if told:
-        raise refused(path, f"it has no {next(iter(told))!r}, which {MANIFEST} lists")
+        raise refused(path, f"it has no {next(iter(told))!r}, which {layout.MANIFEST} lists")
 
 
 @contextlib.contextmanager
@@ -134,8 +126,8 @@ def unpacked(export: Export, home: project.Project) -> Iterator[tuple[Path, proj
         root = folder / store.EXPORT
         root.mkdir()
         for name, content in sorted(export.contents.items()):
-            if name.startswith(PROJECT):
-                place = root / name.removeprefix(PROJECT)
+            if name.startswith(layout.PROJECT):
+                place = root / name.removeprefix(layout.PROJECT)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
         _bring(export, root, [Path(os.path.abspath(export.path)).parent, home.root])
@@ -151,7 +143,7 @@ def _bring(export: Export, root: Path, folders: list[Path]) -> None:
     for file in export.absent:
         names = (file.path, PurePosixPath(file.path).name)
         places = (folder / name for folder in folders for name in names)
-        found = next((place for place in places if is_file(place, file)), None)
+        found = next((place for place in places if layout.is_file(place, file)), None)
         if found is None:
             missing.append(file)
             continue
@@ -165,7 +157,3 @@ def _bring(export: Export, root: Path, folders: list[Path]) -> None:
             f"{folders[-1]}. Get it from where the run was recorded, and put it beside the zip "
             "file, under the same name."
         )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
