@@ -271,6 +271,12 @@ def environment_outside() -> dict[str, str]:
     return result
 
 
+def with_hash_seed(environment: dict[str, str]) -> dict[str, str]:
+    """An environment in which sets have the same order in each process."""
+    seed = environment.get("PYTHONHASHSEED", "random")
+    return {**environment, "PYTHONHASHSEED": seed if seed.isdigit() else "0"}
+
+
 def root_seed_was_set(seed: int) -> None:
     """`keras.utils.set_random_seed(seed)` was called: it is the root seed from here on."""
     global _config
@@ -438,8 +444,8 @@ def _require_avx2() -> None:
 def _warn_portable() -> None:
     warnings.warn(
         "guarantee='portable' is not proved yet: one instruction set is used, and what "
-        "approximates by the make of CPU is computed exactly, but CPUs with AVX-512 were not compared "
-        "(README, What is not promised yet). Use guarantee='machine' for what holds.",
+        "approximates by the make of CPU is computed exactly, but CPUs with AVX-512 were not "
+        "compared (README, What is not promised yet). Use guarantee='machine' for what holds.",
         ReproWarning,
         stacklevel=_to_importer(),
     )

@@ -334,10 +334,11 @@ def _check_form(statement: Statement) -> None:
     for subject in statement.subject:
         if "sha256" not in subject.digest:
             raise msgspec.ValidationError(f"the subject {subject.name!r} has no `sha256`")
-    names = [subject.name for subject in statement.subject]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise msgspec.ValidationError(f"the subject {twice!r} is there twice")
+    names: set[str] = set()
+    for subject in statement.subject:
+        if subject.name in names:
+            raise msgspec.ValidationError(f"the subject {subject.name!r} is there twice")
+        names.add(subject.name)
     for segment in statement.predicate.trail:
         steps = segment.steps
         columns = [len(steps.loss), len(steps.learning_rate), len(steps.state)]

@@ -13,6 +13,7 @@ from typing import Any
 
 from repro_keras._src import atomic, config, project
 from repro_keras._src.cells import outputs
+from repro_keras._src.comparing.compare import together
 from repro_keras._src.errors import MissingExtraError, RunError
 from repro_keras._src.words import listed
 
@@ -179,9 +180,7 @@ def _execute(
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
     )
-    environment = config.environment_outside()
-    if not environment.get("PYTHONHASHSEED", "random").isdigit():
-        environment["PYTHONHASHSEED"] = "0"
+    environment = config.with_hash_seed(config.environment_outside())
     # What the kernel itself says, not what the cells put out.
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     count, number, where = len(code_cells(node)), 0, ""
@@ -241,8 +240,7 @@ def compare(then: Any, now: Ran) -> list[Cell]:
 
 def same(cells: list[Cell]) -> bool | None:
     """True, False, or `None` where it could not be told."""
-    found = [cell.same for cell in cells]
-    return False if False in found else None if None in found else True
+    return together(cell.same for cell in cells)
 
 
 def update(notebook: Notebook, ran: Ran) -> None:

@@ -52,7 +52,7 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
         print_json({**found, **about})
         sys.exit(code_of(verdict.same))
     for letter, place, statement in (("A", path, one), ("B", other, two)):
-        name = os.path.relpath(place) if store.owner(place) is None else place.parent.name
+        name = store.id_of(place) or os.path.relpath(place)
         tables.say(f"{letter}: {name}, {compare.command_of(statement)}")
     tables.show_rows(verdict, None, "A", "B")
     tables.show_reasons(verdict, saying.IN_TWO, likely)

@@ -53,8 +53,7 @@ def export_command(
     was changed since, or is missing.
     """
     path = store.find(current_project(), run)
-    name = path.stem if store.owner(path) is None else path.parent.name
-    place = output or Path(f"{name}.zip")
+    place = output or Path(f"{store.id_of(path) or path.stem}.zip")
     made = making.make(path, place, max_data=max_data * 1_000_000, with_crate=with_crate, key=key)
     if as_json:
         found = {"file": str(place), "sha256": project.sha256(place)}

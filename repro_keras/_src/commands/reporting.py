@@ -33,7 +33,7 @@ def report_command(run: str | None, other: str | None, output: Path | None) -> N
 
     home = current_project()
     paths = [store.find(home, name) for name in ([run, other] if other else [run])]
-    names = [path.stem if store.owner(path) is None else path.parent.name for path in paths]
+    names = [store.id_of(path) or path.stem for path in paths]
     place = output or Path("-".join(names) + ".html")
     if any(place.exists() and place.samefile(path) for path in paths):
         raise RunError(f"{place} is a record, which the page would replace: give it another -o.")

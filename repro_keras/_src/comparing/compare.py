@@ -1,7 +1,7 @@
 """Comparing two records, thing by thing: the verdict."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from repro_keras._src import record, words
 from repro_keras._src.comparing import trails
@@ -28,6 +28,12 @@ class Row:
     judged: bool = True
 
 
+def together(found: Iterable[bool | None]) -> bool | None:
+    """What several comparisons come to: False, where one does, or else `None`, where one does."""
+    found = list(found)
+    return False if False in found else None if None in found else True
+
+
 _GIVEN = ("command", "code", "environment", "configuration", "data")
 
 
@@ -43,8 +49,7 @@ class Verdict:
         """True, False, or `None` where it could not be told."""
         if self.difference is not None:  # it may have no row: which part of training a segment was
             return False
-        judged = [row.same for row in self.rows if row.judged]
-        return False if False in judged else None if None in judged else True
+        return together(row.same for row in self.rows if row.judged)
 
     @property
     def different(self) -> list[str]:

@@ -112,8 +112,7 @@ def run(
     """
     if environment is None:
         environment = config.environment_outside()
-    if not environment.get("PYTHONHASHSEED", "random").isdigit():
-        environment = {**environment, "PYTHONHASHSEED": "0"}
+    environment = config.with_hash_seed(environment)
     there = prepare(wanted, folder, environment, **about)
     progress = Progress(folder)
     command = [sys.executable, "-P", "-m", "repro_keras._src.runs.child", str(folder)]

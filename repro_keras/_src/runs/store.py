@@ -121,6 +121,11 @@ def owner(path: Path) -> Project | None:
     return Project(runs.parent.parent) if runs.parts[-2:] == (RUNS, "runs") else None
 
 
+def id_of(path: Path) -> str | None:
+    """The id of the run that a record is of; `None` for one that lies elsewhere."""
+    return None if owner(path) is None else path.parent.name
+
+
 def say(folder: Path, **facts) -> None:
     """Adds to what is known about a run beside its record."""
     with atomic.replacing(folder / ABOUT) as place:
@@ -212,10 +217,9 @@ def latest(project: Project, besides: Path | None = None) -> Path:
     Raises:
         RunError: where there is none.
     """
-    runs = folder_of(project)
-    for folder in sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []:
-        path = folder / RECORD
-        if not path.exists() or "verifies" in about(folder):
+    for name in reversed(ids(project)):
+        path = folder_of(project) / name / RECORD
+        if not path.exists() or "verifies" in about(path.parent):
             continue
         if besides is None or not path.samefile(besides):
             return path
