@@ -28,6 +28,19 @@ def command(*arguments, cwd=None, text=None, **variables):
     )
 
 
+def loaded_by(*arguments):
+    """The exit code of a command, in a fresh process, and which slow libraries it loads."""
+    code = (
+        "import sys; from repro_keras.cli import main\n"
+        f"try: main({list(arguments)!r})\n"
+        "finally: print({'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
 @pytest.fixture
 def files(tmp_path):
     """A folder with three files, two of which hold the same."""

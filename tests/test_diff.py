@@ -3,14 +3,11 @@
 import hashlib
 import itertools
 import json
-import subprocess
-import sys
 
 import msgspec
 import pytest
 from click.testing import CliRunner
-from fresh import environment
-from test_cli import command
+from test_cli import command, loaded_by
 from test_run import edit, make_project, records, shell
 
 from repro_keras._src import bits, project, record
@@ -599,16 +596,7 @@ def test_a_record_that_was_changed_is_refused(runs):
 
 
 def test_neither_keras_nor_tensorflow_is_loaded(runs):
-    code = (
-        "import sys; from repro_keras.cli import main\n"
-        "try: main(['diff'])\n"
-        "finally: print({'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1] == "set()"
+    assert loaded_by("diff") == (1, "set()")
 
 
 @pytest.mark.slow

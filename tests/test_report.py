@@ -8,15 +8,13 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fresh import environment
 from PIL import Image
-from test_cli import command
+from test_cli import command, loaded_by
 from test_diff import (
     another_cpu,
     initial,
@@ -451,16 +449,7 @@ def test_both_runs_are_completed_by_the_shell(runs):
 
 
 def test_neither_keras_nor_numpy_is_loaded(runs):
-    code = (
-        "import sys; from repro_keras.cli import main\n"
-        "try: main(['report', 'aaaa', 'bbbb'])\n"
-        "finally: print({'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    assert done.stdout.splitlines()[-1] == "set()"
+    assert loaded_by("report", "aaaa", "bbbb") == (1, "set()")
 
 
 # In a browser
