@@ -232,6 +232,14 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_file(place: Path, digest: str, size: int) -> bool:
+    """Whether a file with this digest and size lies somewhere."""
+    try:
+        return place.stat().st_size == size and sha256(place) == digest
+    except OSError:
+        return False
+
+
 def local_modules(project: Project, names: Iterable[str] | None = None) -> list[Path]:
     """The source files of loaded modules that are the project's own.
 

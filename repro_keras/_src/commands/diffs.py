@@ -1,13 +1,20 @@
 """`repro-keras diff`: two records are compared."""
 
+import contextlib
+import dataclasses
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 
+from repro_keras._src import project, record
 from repro_keras._src.commands import tables
 from repro_keras._src.commands.common import (
     AS_JSON,
+    YES,
+    ask,
     code_of,
     current_project,
     print_json,
@@ -16,15 +23,27 @@ from repro_keras._src.commands.common import (
     told_as_json,
 )
 from repro_keras._src.comparing import causes, compare, saying
-from repro_keras._src.runs import store
+from repro_keras._src.comparing.trails import Difference
+from repro_keras._src.errors import ReproError, RunError
+from repro_keras._src.exports import archive, layout
+from repro_keras._src.runs import kept, store
 
 
 @click.command("diff")
 @run_argument("first", metavar="[A]")
 @run_argument("second", metavar="[B]")
+@click.option(
+    "--replay", is_flag=True, help="Run both again to where they differ, and name the tensor."
+)
+@YES
 @AS_JSON
-def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
-    """Compare two recorded runs, and say where they differ first and why; nothing is run.
+def diff_command(
+    first: str | None, second: str | None, replay: bool, yes: bool, as_json: bool
+) -> None:
+    """Compare two recorded runs, and say where they differ first and why.
+
+    Nothing is run, unless with --replay: then each is run again up to the step that differs, and
+    the layer and the tensor that differ first in it are named, with both values.
 
     A and B are runs' ids (the beginning or the last digits), folders of runs, files of records, or
     exports (.zip).
@@ -38,9 +57,11 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
         one, difference = read(path)
         other = store.find(home, second) if second else store.latest(home, besides=path)
         two, other_difference = read(other)
-    verdict = compare.compare(one, two)
+        verdict = compare.compare(one, two)
+        replayed = _replayed(home, path, other, verdict, yes) if replay else None
     likely = causes.likely(one, two, verdict)
-    lines = causes.code_lines(difference, one, other_difference, two)
+    lines = _lines(home, (path, one), (other, two))
+    lines = lines or causes.code_lines(difference, one, other_difference, two)
     reasons = [
         f"{letter} was {'cut off' if run.cut_off else run.status}: it is compared as far as it came"
         for letter, run in (("A", one.predicate), ("B", two.predicate))
@@ -48,7 +69,8 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
     ]
     if as_json:
         found = tables.as_json(verdict, "a", "b", likely)
-        about = {"a": str(path), "b": str(other), "reasons": reasons, "git_diff": lines}
+        about = {"a": str(path), "b": str(other), "reasons": reasons, "lines": lines}
+        about["replay"] = replayed and dataclasses.asdict(replayed)
         print_json({**found, **about})
         sys.exit(code_of(verdict.same))
     for letter, place, statement in (("A", path, one), ("B", other, two)):
@@ -56,8 +78,64 @@ def diff_command(first: str | None, second: str | None, as_json: bool) -> None:
         tables.say(f"{letter}: {name}, {compare.command_of(statement)}")
     tables.show_rows(verdict, None, "A", "B")
     tables.show_reasons(verdict, saying.IN_TWO, likely)
-    tables.show_lines("What `git diff HEAD` said in A only (-) and in B only (+):", lines)
+    tables.show_lines("Lines of A only (-) and of B only (+):", lines)
+    if replayed is not None:
+        tables.show_replay(replayed)
     for reason in reasons:
         tables.say(f"{reason}.")
     tables.show_word(verdict.same)
     sys.exit(code_of(verdict.same))
+
+
+def _contents(path: Path, home: project.Project) -> Callable[[record.File], bytes | None]:
+    """Gives the content of a file of a run as it was; `None` where it is not there any more."""
+    if archive.is_one(path):
+        inside = archive.read(path)
+        return lambda file: inside.get(layout.PROJECT + file.path)
+    home = store.owner(path) or home
+
+    def content_of(file: record.File) -> bytes | None:
+        place = kept.as_it_was(home, file) if file.size <= kept.LARGEST else None
+        return None if place is None else place.read_bytes()
+
+    return content_of
+
+
+def _lines(home: project.Project, *runs: tuple[Path, record.Statement]) -> list[str]:
+    """The lines of code and data in which two runs differ, where both are there as they were."""
+    contents = []
+    for path, statement in runs:
+        content_of = _contents(path, home)
+        run = statement.predicate
+        contents.append({f.path: content_of(f) for f in (*run.code.files, *run.read)})
+    one, other = contents
+    both = {
+        name: (one[name], other[name])
+        for name in one
+        if one[name] is not None and other.get(name) is not None
+    }
+    return causes.changed_lines(both)
+
+
+def _replayed(home: project.Project, path: Path, other: Path, verdict: compare.Verdict, yes: bool):
+    """What replaying both runs came to; `None` where no step of them differs."""
+    from repro_keras._src.replaying import replay, sides
+
+    if verdict.difference is None:
+        return None
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for letter, place in (("A", path), ("B", other)):
+            try:
+                side = stack.enter_context(sides.opened(place, home))
+            except ReproError as error:
+                raise RunError(f"{letter} cannot be replayed: {error}") from None
+            if not yes:
+                ask(side.path, side.statement, side.home)
+            opened.append(side)
+        return replay.find(*opened, step=_step_of(verdict.difference))
+
+
+def _step_of(difference: Difference) -> int:
+    """The step to look into: of what differs between two steps, the one after it."""
+    return difference.step + 1 if difference.kind == "initial weights" else difference.step

@@ -132,22 +132,26 @@ def _named(data: record.Data) -> str:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @AS_JSON
 def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Remove old runs, those without a record, and copies made to verify.
+    """Remove old runs, those without a record, copies made to verify, and of code no run needs.
 
     The latest runs stay, and as many of the latest verifications with the records they verify.
     """
     if keep < 0:
         raise click.UsageError(f"--keep must be 0 or more. Received: {keep}")
-    every = [run for run in store.every(current_project()) if not run.is_running]
-    gone = removal.old(every, keep)
+    home = current_project()
+    every = store.every(home)
+    gone = removal.old([run for run in every if not run.is_running], keep)
+    copies = removal.unused_copies(home, every, gone)
     names, failed = [os.path.relpath(folder) for folder in gone], []
-    freed = sum(map(store.size, gone))
+    freed = sum(map(store.size, gone)) + sum(copy.stat().st_size for copy in copies)
     if not dry_run and names and not yes:
         click.echo("\n".join(names), err=True)
         if not sys.stdin.isatty() or not click.confirm("Remove these?", err=True):
             raise RunError("Nothing was removed. Say --yes to remove them without being asked.")
     if not dry_run:
         failed = removal.remove(gone)
+        for copy in copies:
+            copy.unlink(missing_ok=True)
     if as_json:
         names = [name for name in names if dry_run or not os.path.exists(name)]
         click.echo(json.dumps({"removed": names, "bytes": freed, "dry_run": dry_run}))

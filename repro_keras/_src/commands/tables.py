@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from repro_keras._src import words
 from repro_keras._src.cells.again import Cell
 from repro_keras._src.comparing import causes, saying
 from repro_keras._src.comparing.causes import Cause
 from repro_keras._src.comparing.compare import Verdict
-from repro_keras._src.words import plain
+from repro_keras._src.words import listed, plain
 
 _MARKS = {True: "[green]yes[/]", False: "[red]no[/]", None: "[yellow]?[/]"}
 _WORDS = {
@@ -73,6 +74,39 @@ def show_reasons(verdict: Verdict, form: str, found: list[Cause]) -> None:
     for number, cause in enumerate(found, 1):
         but = f" ({cause.excluded})" if cause.excluded else ""
         say(plain(f"  {number}. {causes.NAMES[cause.what]}: {cause.evidence}{but}"))
+
+
+def show_replay(found) -> None:
+    """Prints what replaying two runs came to.
+
+    Args:
+        found: a `replaying.replay.Found`.
+    """
+    for letter, said in zip("AB", found.notes, strict=True):
+        say(f"{letter}, {said}.")
+    place = found.place
+    if place is None:
+        say(
+            f"All {found.before} tensors of step {found.step} are the same in the replays, and all "
+            "states before it: what made them differ is not in the code or the data."
+        )
+        return
+    where = f" at {place.index}" if place.index else ""
+    said = [f"First tensor that differs. Step {place.step}, {place.part}: {place.what}{where}"]
+    if place.recorded is not None:
+        said.append(f"{words.number(place.recorded)} in A and {words.number(place.now)} in B")
+    if place.differing:
+        distance = "" if place.ulps is None else f", by at most {place.ulps:,} ulp"
+        said.append(f"{place.differing:,} of {place.elements:,} elements differ{distance}")
+    say(plain("; ".join(said)))
+    before = (
+        f"The {found.before} tensors of the step before it are the same. " if found.before else ""
+    )
+    say(f"{before}What that says: {found.meaning}.")
+    if place.also:
+        say(plain(f"The step also began with other {listed(place.also, 6)}"))
+    if found.generators:
+        say(f"Global generators were in other states: {found.generators}.")
 
 
 def show_lines(title: str, lines: list[str]) -> None:

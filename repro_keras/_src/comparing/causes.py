@@ -282,7 +282,37 @@ def _place(difference: Difference | None) -> str:
     return f"step {difference.step}"
 
 
-# The diff of two diffs
+# Lines
+
+
+def changed_lines(contents: dict[str, tuple[bytes, bytes]]) -> list[str]:
+    """The lines in which files of two runs differ.
+
+    Args:
+        contents: by its path, a file of the first run and of the second.
+
+    Returns:
+        For each file its path, and the lines: those after `-` are in the first only, those after
+        `+` in the second. Of what is no text, that it differs.
+    """
+    found = []
+    for path, pair in contents.items():
+        if pair[0] == pair[1]:
+            continue
+        try:
+            one, other = (content.decode().splitlines() for content in pair)
+        except UnicodeDecodeError:
+            found.append(f"{path}: no text")
+            continue
+        lines = list(difflib.unified_diff(one, other, n=0, lineterm=""))
+        found += [f"{path}, line {_line(lines)}:", *(x for x in lines[2:] if x[:2] != "@@")]
+    return found
+
+
+def _line(lines: list[str]) -> str:
+    """The number of the first line that differs, of a unified diff."""
+    found = re.search(r"\+(\d+)", next((line for line in lines if line.startswith("@@")), ""))
+    return found[1] if found else "?"
 
 
 def code_lines(

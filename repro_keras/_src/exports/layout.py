@@ -47,7 +47,4 @@ def sha256(content: bytes) -> str:
 
 def is_file(place: Path, file: record.File) -> bool:
     """Whether what lies somewhere is a file of a record."""
-    try:
-        return place.stat().st_size == file.size and project.sha256(place) == file.sha256
-    except OSError:
-        return False
+    return project.is_file(place, file.sha256, file.size)

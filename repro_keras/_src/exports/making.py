@@ -8,7 +8,7 @@ from repro_keras._src import project, record
 from repro_keras._src.comparing import compare
 from repro_keras._src.errors import ExportError
 from repro_keras._src.exports import archive, crate, layout, lock, sign
-from repro_keras._src.runs import store, verify
+from repro_keras._src.runs import kept, store, verify
 from repro_keras._src.words import listed
 
 _README = """\
@@ -97,9 +97,11 @@ def _code(home: project.Project, statement: record.Statement) -> dict[str, bytes
     """
     found, changed = {}, []
     for file in statement.predicate.code.files:
-        found[file.path] = (home.root / file.path).read_bytes()
-        if layout.sha256(found[file.path]) != file.sha256:
+        place = kept.as_it_was(home, file)
+        if place is None:
             changed.append(file.path)
+        else:
+            found[file.path] = place.read_bytes()
     if changed:
         git = statement.predicate.code.git
         commit = f" (git commit {git.commit[:12]}{' and changes' * bool(git.diff)})" if git else ""
@@ -117,11 +119,10 @@ def _data(
     found: dict[str, bytes] = {}
     left_out = []
     for file in sorted(files, key=lambda file: (file.size, file.path)):
-        place = home.root / file.path
-        if not place.is_file():
-            why = "it is missing"
-        elif not layout.is_file(place, file):
-            why = "it was changed since, or by the run"
+        place = kept.as_it_was(home, file)
+        if place is None:
+            there = (home.root / file.path).is_file()
+            why = "it was changed since, or by the run" if there else "it is missing"
         elif file.size > most:
             why = "too large"
         else:

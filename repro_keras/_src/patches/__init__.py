@@ -159,9 +159,16 @@ def _rows() -> list:
         tf_names,
         weights,
     )
+    from repro_keras._src.replaying import look
     from repro_keras._src.runs import recorder
 
     recorder.when_started(fits.begin)
+    looked_at = []
+    if look.current is not None:
+        from repro_keras._src.patches import looking
+
+        recorder.when_started(looking.begin)
+        looked_at += looking.PATCHES
     seeding.hooks.entered = session.enter_scope
     seeding.hooks.left = session.leave_scope
     seeding.hooks.rerooted = session.forget_draws
@@ -180,6 +187,7 @@ def _rows() -> list:
         *positions.PATCHES,
         *resume.PATCHES,
         *tf_names.patches(),
+        *looked_at,
     ]
 
 

@@ -67,12 +67,12 @@ def models() -> list:
     return [model for reference in _models if (model := reference()) is not None]
 
 
-def _variable(x):
+def backing(x):
     """The backend's variable, as Keras's own and the user's are told by."""
     return x._value if isinstance(x, backend.Variable) else x
 
 
-def _is_variable(x) -> bool:
+def is_variable(x) -> bool:
     return isinstance(x, (backend.Variable, tf.Variable))
 
 
@@ -81,7 +81,7 @@ def _remember_loss(original):
     def gradient(self, target, sources, *args, **kwargs):
         result = original(self, target, sources, *args, **kwargs)
         if recording.current is not None:
-            variables = {id(_variable(s)) for s in tf.nest.flatten(sources) if _is_variable(s)}
+            variables = {id(backing(s)) for s in tf.nest.flatten(sources) if is_variable(s)}
             if variables:
                 targets = [_unscaled(t) for t in tf.nest.flatten(target)]
                 _current.gradients.append(_Gradient(targets, variables, tf.nest.flatten(result)))
@@ -167,7 +167,7 @@ class _Variables:
 
 def _claim_losses(gradients: list, variables: list) -> list:
     """The targets of the gradients that are applied, taken off the list of those that wait."""
-    ids = {id(_variable(v)) for v in variables}
+    ids = {id(backing(v)) for v in variables}
     waiting = [g for g in _current.gradients if all(map(_reachable, g.targets))]
     found = [g for g in waiting if g.is_in(gradients)]
     found = found or [g for g in waiting if g.is_of(ids)]  # they were clipped, or added up
@@ -191,7 +191,7 @@ def _reachable(x) -> bool:
 def _write(recorder, losses: list, rate, variables: list, number: int) -> None:
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         return
-    floats = [v for v in map(_variable, variables) if v.dtype.is_floating]
+    floats = [v for v in map(backing, variables) if v.dtype.is_floating]
     last = len(floats) - 1
     picked = sorted({round(i * last / (_WEIGHTS - 1)) for i in range(_WEIGHTS)}) if floats else []
     sampled = [floats[i] for i in picked]
@@ -236,7 +236,7 @@ def _fingerprints(elements: np.ndarray) -> list[int]:
 
 
 def _read(x) -> np.ndarray:
-    x = _variable(x)
+    x = backing(x)
     if isinstance(x, tf.Variable):  # four times as fast as `numpy()`
         x = tf.raw_ops.ReadVariableOp(resource=x.handle, dtype=x.dtype)
     return np.asarray(x)
@@ -253,7 +253,7 @@ def _graph_row(buffer: "_Buffer", losses: list, rate, sampled: list, number: int
     count = buffer.count.read_value()
     # The number of the optimizer comes with whether there is a loss.
     meta = 2.0 * number + bool(loss)
-    row = [tf.stack([count, total, wide(tf.convert_to_tensor(_variable(rate))), meta])]
+    row = [tf.stack([count, total, wide(tf.convert_to_tensor(backing(rate))), meta])]
     by_dtype: dict[tf.DType, list] = {}
     for variable in sampled:
         by_dtype.setdefault(variable.dtype, []).append(_elements(variable))

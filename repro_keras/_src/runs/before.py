@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from repro_keras._src import machine, project, record
-from repro_keras._src.runs import store
+from repro_keras._src.runs import kept, store
 from repro_keras._src.runs.request import Request
 
 NAME = "before.json"
@@ -46,6 +46,7 @@ def note(wanted: Request, folder: Path, environment: dict[str, str]) -> Before:
     if wanted.kind != "module":
         place = Path(wanted.folder, wanted.target)
         target = file_of(home, home.relative(place) or wanted.target)
+        kept.keep(folder, place, target.sha256, target.size)
     return write(
         folder,
         Before(

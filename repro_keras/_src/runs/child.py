@@ -24,6 +24,7 @@ def main() -> None:
     wanted = request.read(folder)
     status, error, code = "finished", None, None
     own = os.getpid()
+    looking = _looking(folder, wanted)
     try:
         store.say(folder, child=own, child_identity=process.identity(own))
         if wanted.from_inside:
@@ -44,11 +45,22 @@ def main() -> None:
     except BaseException as failure:
         status, error, code = "failed", type(failure).__name__, 1
         _print(failure)
+    if looking is not None:
+        looking.leave()
     if os.getpid() == own:  # and no child that the script forked
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what came out is digested whole
         (recorder.current or _begin(folder, wanted)).finish(status, error)
         signal.signal(signal.SIGINT, handler or signal.default_int_handler)
     sys.exit(code)
+
+
+def _looking(folder: Path, wanted: request.Request):
+    """What looks at this process, where it replays a run."""
+    if wanted.look is None:
+        return None
+    from repro_keras._src.replaying import look
+
+    return look.begin(folder, wanted.look)
 
 
 def _begin(folder: Path, wanted: request.Request) -> recorder.Recorder:

@@ -16,7 +16,7 @@ from pathlib import Path
 from repro_keras._src import backends, bits, config, project
 from repro_keras._src import digest as digests
 from repro_keras._src.errors import ReproError
-from repro_keras._src.runs import journal
+from repro_keras._src.runs import journal, kept
 
 _ROWS = 1024
 _PAUSE = 0.5  # seconds that rows may wait for the journal: what a kill can lose
@@ -54,6 +54,7 @@ class Recorder:
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
         self.endings: list[Callable[[], dict[str, str]]] = []  # the seam's: digests at the end
+        self._folder = folder
         self._journal = journal.Journal(folder)
         self._project = project.Project(root)
         self._continues = continues
@@ -84,7 +85,7 @@ class Recorder:
         self._calls: dict[str, int] = {}
         self._later: dict[tuple[str, str, str], tuple[int, str]] = {}
         self._models: list[weakref.ref] = []
-        self._kept: list = []  # what is trained by hand is digested at the end
+        self._by_hand: list = []  # what is trained by hand is digested at the end
 
     # Steps
 
@@ -165,6 +166,7 @@ class Recorder:
                 with contextlib.suppress(OSError):
                     digest, size = project.sha256(path), path.stat().st_size
                     self._journal.write("code", path=place, sha256=digest, size=size)
+                    kept.keep(self._folder, path, digest, size)
             top = {name.partition(".")[0] for name in new} - self._top
             self._top |= top
             self._journal.write("modules", names=sorted(top), configuration=config.recorded())
@@ -197,10 +199,10 @@ class Recorder:
             return number
         self._optimizers.append(weakref.ref(optimizer))
         if not self._fits:
-            self._kept.append(optimizer)
+            self._by_hand.append(optimizer)
             for owner in owners():
                 self.model(owner)
-                self._kept.append(owner)
+                self._by_hand.append(owner)
         return len(self._optimizers) - 1
 
     def model(self, model) -> int:
@@ -309,6 +311,7 @@ class Recorder:
                 return  # what the run wrote itself is not where it began
             with self._quietly():
                 digest = project.sha256(text)
+                kept.keep(self._folder, Path(text), digest, stat.st_size)
             self._journal.write("read", path=place, sha256=digest, size=stat.st_size)
         except (OSError, ValueError):
             return  # whoever opens it gets the error
@@ -354,7 +357,7 @@ class Recorder:
         outcomes = self._outcomes_by_hand()
         for ending in self.endings:
             outcomes.update(ending())
-        outcomes["generators"] = _hex_digest(self._generators())
+        outcomes["generators"] = _hex_digest(self.global_generators())
         self._done = True
         self.note()
         self._journal.write(
@@ -369,14 +372,14 @@ class Recorder:
     def _outcomes_by_hand(self) -> dict[str, str]:
         """What came of loops that were written by hand."""
         outcomes = {}
-        for kept in self._kept:
-            number = _index(self._models, kept)
+        for trained in self._by_hand:
+            number = _index(self._models, trained)
             if number is not None:
-                outcomes.update(self._outcomes(number, kept))
+                outcomes.update(self._outcomes(number, trained))
             else:
-                number = _index(self._optimizers, kept)
-                if getattr(kept, "built", True):
-                    outcomes[f"optimizer/{number}"] = _hex_digest(kept)
+                number = _index(self._optimizers, trained)
+                if getattr(trained, "built", True):
+                    outcomes[f"optimizer/{number}"] = _hex_digest(trained)
         return outcomes
 
     def _outcomes(self, number: int, model) -> dict[str, str]:
@@ -390,7 +393,8 @@ class Recorder:
             found[f"model/{number}/generators"] = _hex_digest(generators)
         return found
 
-    def _generators(self) -> dict:
+    def global_generators(self) -> dict:
+        """The states of the generators that are drawn from without a name, by whose they are."""
         version, state, gauss = random.getstate()
         found = {"python": [version, list(state), gauss], **self.generators()}
         if "numpy" in sys.modules:

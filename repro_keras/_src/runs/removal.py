@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from repro_keras._src.errors import RunError
-from repro_keras._src.runs import store
+from repro_keras._src.project import Project
+from repro_keras._src.runs import kept, store
 
 
 def old(runs: list[store.Listed], keep: int) -> list[Path]:
@@ -31,6 +32,23 @@ def old(runs: list[store.Listed], keep: int) -> list[Path]:
     made = (store.COPY, store.EXPORT)
     copies = [run.folder / name for run in runs if run.folder in stay for name in made]
     return gone + [copy for copy in copies if copy.exists()]
+
+
+def unused_copies(home: Project, runs: list[store.Listed], gone: list[Path]) -> list[Path]:
+    """The copies of code and data that no run needs which stays.
+
+    Args:
+        home: the project.
+        runs: all its runs.
+        gone: the folders of those that go.
+
+    Returns:
+        The files; none while a run is under way, whose files nobody knows yet.
+    """
+    if any(run.is_running for run in runs):
+        return []
+    stay = [run.statement for run in runs if run.folder not in gone and run.statement is not None]
+    return kept.unused(home, stay)
 
 
 def remove(folders: list[Path]) -> list[RunError]:

@@ -7,6 +7,20 @@ import msgspec
 NAME = "request.json"
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay is to look at.
+
+    Attributes:
+        step: the step of the run whose tensors are wanted, from 1.
+        since: after how many steps operations are run one by one, so that they can be seen.
+        tensor: the one tensor whose elements are wanted; `None` for those that there is room for.
+    """
+
+    step: int
+    since: int
+    tensor: str | None = None
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A script, module or notebook to run, as the shell gave it.
 
@@ -21,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         is_copy: whether the project is a copy made to verify, whose links must not be written
             through.
         parent: the record of the run that is continued.
+        look: what a replay looks at.
     """
 
     kind: str
@@ -32,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     from_inside: bool = False
     is_copy: bool = False
     parent: str | None = None
+    look: Look | None = None
 
 
 def write(folder: Path, request: Request) -> None:

@@ -1,7 +1,9 @@
 """Running a record again, in a copy of its project."""
 
 import os
+import shutil
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from repro_keras._src import config, machine, project, record
@@ -75,7 +77,14 @@ def not_covered(statement: record.Statement) -> list[str]:
 
 
 def again(
-    path: Path, statement: record.Statement, home: project.Project, folder: Path | None = None
+    path: Path,
+    statement: record.Statement,
+    home: project.Project,
+    folder: Path | None = None,
+    *,
+    instead: Mapping[str, Path] | None = None,
+    look: request.Look | None = None,
+    states: Collection[str] = (),
 ) -> launch.Finished:
     """Runs a record again, in a copy of its project, under its configuration.
 
@@ -84,15 +93,23 @@ def again(
         statement: the record.
         home: where its code and data are.
         folder: the folder of the new run; `None` makes one in the record's project.
+        instead: files that lie elsewhere, as they were, by their paths in the project.
+        look: what to look at on the way; the run ends there.
+        states: files of states that it is to go on from.
 
     Raises:
         RunError: where an argument is not known any more.
     """
+    instead = instead or {}
     run = statement.predicate
     folder = folder or store.new(store.owner(path) or home)
     copy = folder / store.COPY
-    kept = [file.path for file in (*run.code.files, *run.read)]
-    links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked])
+    kept = [file.path for file in (*run.code.files, *run.read) if file.path not in instead]
+    kept += states
+    links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked, *instead])
+    for name, source in instead.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, copy / name)
     (copy / run.code.folder).mkdir(parents=True, exist_ok=True)
     original = store.about(path.parent).get("arguments")
     target = run.code.target
@@ -107,6 +124,8 @@ def again(
         ignored=run.ignored,
         from_inside=run.from_inside,
         is_copy=True,
+        parent=str(os.path.abspath(path)) if states else None,
+        look=look,
     )
     finished = launch.run(
         wanted,
