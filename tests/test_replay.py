@@ -1,6 +1,7 @@
 """Replaying two runs that differ: the step, the tensor and the cause are named."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -151,7 +152,7 @@ class Draws(keras.callbacks.Callback):
 
 
 class Flips(keras.callbacks.Callback):
-    step = None
+    step = -1
 
     def on_train_batch_begin(self, batch, logs=None):
         kernel = self.model.get_layer("first").kernel
@@ -249,7 +250,7 @@ PLANTED = {
         1,
     ),
     "a float flipped in one weight": (
-        code("step = None", "step = 7"),
+        code("step = -1", "step = 7"),
         {},
         "code",
         "weights",
@@ -320,8 +321,6 @@ def first(tmp_path_factory):
 @pytest.fixture
 def again(first, tmp_path):
     """A copy of it: the same time, the same bytes."""
-    import shutil
-
     return shutil.copytree(first, tmp_path / "project")
 
 

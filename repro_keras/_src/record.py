@@ -134,6 +134,8 @@ class Segment(_Struct):
         metrics: its logs.
         layers: digests by layer at its end.
         lost: how many of its steps went by unseen.
+        generators: of the first one of a `fit`, the digests of the global generators where the
+            `fit` began, by whose they are: what was drawn between fits shows there.
     """
 
     steps: Steps
@@ -145,6 +147,7 @@ class Segment(_Struct):
     metrics: dict[str, Hex] = {}
     layers: dict[str, Sha256] = {}
     lost: int = 0
+    generators: dict[str, Sha256] = {}
 
 
 class Run(_Struct):
@@ -236,7 +239,7 @@ def cut(trail: list[Segment], steps: int, in_epoch: bool) -> tuple[list[Segment]
             part = min(steps, len(segment.steps.loss))
             columns = msgspec.structs.asdict(segment.steps)
             kept = Steps(**{name: column[:part] for name, column in columns.items()})
-            return whole, Segment(steps=kept, lost=steps - part)
+            return whole, Segment(steps=kept, lost=steps - part, generators=segment.generators)
         whole.append(msgspec.structs.replace(segment, chain=""))
         steps -= size
     return whole, Segment(steps=Steps())

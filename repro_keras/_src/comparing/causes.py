@@ -55,10 +55,13 @@ def likely(
             excluded = _excluded(then, here) if kind == "CPU" else None
             found[kind] = Cause(kind, evidence, excluded)
     causes = [found[kind] for kind in _order(difference) if kind in found]
-    if all(cause.excluded or cause.what == "arrays" for cause in causes):
+    if all(cause.excluded or cause.what in _CONSEQUENCES for cause in causes):
         causes.append(Cause("unknown", _unknown(recorded, now, difference)))
     return sorted(causes, key=lambda cause: cause.excluded is not None)
 
+
+_CONSEQUENCES = ("arrays", "draws")
+"""What differs because of something else, that the records may not hold."""
 
 _ARITHMETIC = ("configuration", "switches", "versions", "CPU")
 
@@ -71,7 +74,7 @@ def _order(difference: Difference | None) -> list[str]:
         return sorted(kinds, key=lambda kind: kind not in _ARITHMETIC)
     if difference is not None and difference.step == 0:
         # Initial weights are made before any data is seen: of a seed, a name and a shape.
-        return sorted(kinds, key=lambda kind: kind in ("data", "arrays"))
+        return sorted(kinds, key=lambda kind: kind in ("data", "arrays", "draws"))
     return kinds
 
 
@@ -143,6 +146,13 @@ def _arrays(then: record.Run, here: record.Run, difference: Difference | None) -
         }
 
     return _which(*in_both(then, here, digests))
+
+
+def _draws(then: record.Run, here: record.Run, difference: Difference | None) -> str:
+    one, other = compare.in_common(compare.generators(then), compare.generators(here))
+    last = None if difference is None else difference.fit
+    names = [n for n in changed(one, other) if last is None or int(n.split()[-1]) <= last + 1]
+    return f"in another state: {listed(names)}" if names else ""
 
 
 def _is_before(data: record.Data, difference: Difference | None) -> bool:
@@ -224,6 +234,7 @@ _KINDS: dict[str, Callable[[record.Run, record.Run, Difference | None], str]] = 
     "seed": _seed,
     "data": _files,
     "arrays": _arrays,
+    "draws": _draws,
     "configuration": _configuration,
     "switches": _switches,
     "versions": _versions,
@@ -239,6 +250,7 @@ NAMES = {
     "seed": "The seed",
     "data": "The data that was read",
     "arrays": "The data that was handed over",
+    "draws": "Draws from global generators",
     "configuration": "The configuration",
     "switches": "Environment variables",
     "versions": "Versions",

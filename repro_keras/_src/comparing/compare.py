@@ -83,6 +83,7 @@ def compare(recorded: record.Statement, now: record.Statement, *, alone: bool = 
         _row("data", then, here, _data, "digest"),
         _of_initial(then, here),
         *_of_trail(then, here),
+        _of_draws(then, here),
         *(_of_subjects(recorded, now, alone) if ended else []),  # else the trail tells how far
         _of_outcome(then, here),
     ]
@@ -202,6 +203,26 @@ def _of_trail(then: record.Run, here: record.Run) -> list[Row]:
         same = count.same == min(count.recorded, count.now) and not longer
         rows.append(Row(what, str(count.recorded), f"{count.same} the same of {count.now}", same))
     return rows
+
+
+def generators(run: record.Run) -> dict[str, str]:
+    """The global generators where each `fit` began, by whose they are."""
+    return {
+        f"{whose} before fit {segment.fit + 1}": digest
+        for segment in run.trail
+        if segment.fit is not None
+        for whose, digest in segment.generators.items()
+    }
+
+
+def in_common(one: dict, other: dict) -> tuple[dict, dict]:
+    """Of two dictionaries what both have: records did not always have it."""
+    return {k: one[k] for k in one if k in other}, {k: other[k] for k in one if k in other}
+
+
+def _of_draws(then: record.Run, here: record.Run) -> Row | None:
+    one, other = in_common(generators(then), generators(here))
+    return _row_of("draws", one, other, "state")
 
 
 _SUBJECTS = {

@@ -115,6 +115,7 @@ class Story:
         self.outcomes: dict[str, str] = {}
         self._steps = record.Steps()
         self._lost = 0
+        self._generators: dict[str, str] = {}
         self._fit: dict | None = None
         with contextlib.suppress(FileNotFoundError):
             for line in path(folder).read_bytes().split(b"\n"):
@@ -157,6 +158,7 @@ class Story:
         self.resumed = event["steps"]
         self.trail, begun = record.cut(self._before or [], event["steps"], event["in_epoch"])
         self._steps, self._lost = begun.steps, begun.lost
+        self._generators = begun.generators
 
     def _model(self, event: dict) -> None:
         self.models.append(record.Model(**event))
@@ -182,6 +184,7 @@ class Story:
 
     def _fit_begin(self, event: dict) -> None:
         self._close()
+        self._generators = event.pop("generators", {})
         self._fit = event
 
     def _epoch(self, event: dict) -> None:
@@ -211,7 +214,8 @@ class Story:
                 model=fit.get("model"),
                 complete=complete or not fit,
                 lost=self._lost,
+                generators=self._generators,
                 **facts,
             )
         )
-        self._steps, self._lost = record.Steps(), 0
+        self._steps, self._lost, self._generators = record.Steps(), 0, {}

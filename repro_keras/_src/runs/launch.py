@@ -94,6 +94,8 @@ def run(
     *,
     environment: dict[str, str] | None = None,
     quiet: bool = False,
+    doing: str = "recording",
+    steps: int | None = None,
     **about,
 ) -> Finished:
     """Runs what is asked for in a fresh process, and writes its record.
@@ -103,6 +105,8 @@ def run(
         folder: the run's, new.
         environment: the process's environment; `None` for the one that we were started in.
         quiet: whether its output goes to a file in the folder, instead of ours.
+        doing: what is done, for the line of progress.
+        steps: how many steps it will make, where that is known.
         about: what else to say about the run beside its record.
 
     Raises:
@@ -114,7 +118,7 @@ def run(
         environment = config.environment_outside()
     environment = config.with_hash_seed(environment)
     there = prepare(wanted, folder, environment, **about)
-    progress = Progress(folder)
+    progress = Progress(folder, doing, steps)
     command = [sys.executable, "-P", "-m", "repro_keras._src.runs.child", str(folder)]
     exit_code = terminal.run(
         command,
@@ -326,11 +330,21 @@ def _expand(argument: str, root: Path) -> str:
 
 
 class Progress:
-    """One line that says how far a run has come, read off its journal."""
+    """One line that says how far a run has come, read off its journal.
 
-    def __init__(self, folder: Path):
+    Args:
+        folder: the run's.
+        doing: what is done with it.
+        steps: how many steps it will make, where that is known: then it says the time left too.
+    """
+
+    def __init__(self, folder: Path, doing: str = "recording", steps: int | None = None):
         self._path = folder / journal.NAME
+        self._doing = doing
+        self._wanted = steps
         self._began = time.monotonic()
+        self._first: float | None = None  # when the first steps were seen, and how many
+        self._before = 0
         self._read = 0
         self._steps = 0
         self._epochs = 0
@@ -352,11 +366,29 @@ class Progress:
                 self._steps += len(rows)
                 if rows and rows[-1][0] is not None:
                     self._loss = f" · loss {rows[-1][0]:.4g}"
+            elif event["event"] == "resumed":
+                self._steps = event["steps"]
             elif event["event"] == "epoch":
                 self._epochs += 1
-        seconds = time.monotonic() - self._began
         epochs = f"{self._epochs} epochs · " if self._epochs else ""
-        return f"repro-keras: recording · {epochs}{self._steps} steps{self._loss} · {seconds:.0f} s"
+        wanted = f" of {self._wanted}" if self._wanted else ""
+        seconds = time.monotonic() - self._began
+        return (
+            f"repro-keras: {self._doing} · {epochs}{self._steps}{wanted} steps{self._loss}"
+            f" · {seconds:.0f} s{self._left()}"
+        )
+
+    def _left(self) -> str:
+        """The time that the steps left will take, if they take as long as those seen so far."""
+        if self._first is None:  # the first took their time until the graph was there
+            if self._steps:
+                self._first, self._before = time.monotonic(), self._steps
+            return ""
+        made = self._steps - self._before
+        if not self._wanted or not made or self._steps > self._wanted:
+            return ""
+        left = (time.monotonic() - self._first) / made * (self._wanted - self._steps)
+        return f", {left:.0f} s left"
 
 
 def _nothing() -> str:

@@ -239,7 +239,8 @@ class Recorder:
         if self._fits and self._fits[-1]["model"] is None:
             fit = self._fits[-1]
             fit["model"] = self.model(fit["object"])
-            self._journal.write("fit_begin", **_plain(fit))
+            drawn = {name: _hex_digest(state) for name, state in self.global_generators().items()}
+            self._journal.write("fit_begin", **_plain(fit), generators=drawn)
 
     def epoch(self, epoch: int, logs: dict) -> None:
         """An epoch of the innermost `fit` is over."""

@@ -132,6 +132,8 @@ def again(
         folder,
         environment=environment_of(run),
         quiet=True,
+        doing="verifying" if look is None else "replaying",
+        steps=record.steps_of(run.trail) if look is None else look.step,
         verifies=str(os.path.abspath(path)),
     )
     changed = project.changed(links)
