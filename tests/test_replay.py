@@ -218,7 +218,7 @@ PLANTED = {
     "a line of data": (one_line_of_data, {}, "data", "data", "the input of net", 1),
     "the order of files": (order_of_files, {}, "data", "data", "the input of net", None),
     "an order in the code": (
-        code("sorted(os.listdir", "reversed(sorted(os.listdir"),
+        code('"data/parts"))]', '"data/parts"), reverse=True)]'),
         {},
         "code",
         "data",

@@ -17,6 +17,7 @@ from fresh import ROOT, SCRIPTS, environment
 from test_cli import COMMAND, command
 
 from repro_keras._src import record
+from repro_keras._src.runs import journal, launch
 
 SCRIPT = """
 import json, sys
@@ -378,6 +379,25 @@ def test_a_terminal_shows_a_line_of_progress(tmp_path):
     plain = shell("run", "t.py", cwd=tmp_path)
     assert "recording" not in plain.stdout
     assert "\x1b" not in plain.stdout + plain.stderr
+
+
+def test_the_line_of_progress_has_the_time_left(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(launch.time, "monotonic", lambda: now[0])
+    progress = launch.Progress(tmp_path, "verifying", 40)
+    wrote = journal.Journal(tmp_path)
+
+    def after(seconds, steps):
+        now[0] += seconds
+        wrote.write("rows", rows=journal.packed([(0.25, 0.1, 1, 0)] * steps))
+        return progress.line()
+
+    assert progress.line() == "repro-keras: verifying · 0 of 40 steps · 0 s"
+    assert after(5, 1) == "repro-keras: verifying · 1 of 40 steps · loss 0.25 · 5 s"
+    assert after(2, 9) == "repro-keras: verifying · 10 of 40 steps · loss 0.25 · 7 s, 7 s left"
+    wrote.write("epoch", epoch=0, metrics={}, layers={})
+    assert after(10, 30).startswith("repro-keras: verifying · 1 epochs · 40 of 40 steps")
+    assert "left" not in after(1, 1)  # more than were recorded
 
 
 @pytest.mark.slow
