@@ -5,13 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from test_run import edit, records, shell
 
+from repro_keras._src import project, record
+from repro_keras._src.comparing import causes
 from repro_keras._src.replaying import places
 from repro_keras._src.replaying.seen import Seen, State, Tensor
-from repro_keras._src.runs import kept
-from repro_keras.cli import main
+from repro_keras._src.runs import kept, store
 
 # Places
 
@@ -116,6 +116,43 @@ def test_the_first_state_that_differs():
     assert places.first_state(seen(*"abcd"), seen(*"xbcd")).is_first
     assert places.generators(seen(*"abcd"), seen(*"abxd")) == "numpy before step 2"
     assert places.generators(seen(*"abcd"), seen(*"abcd")) == ""
+
+
+# Copies of code and data
+
+
+def test_small_files_are_kept_as_they_were(tmp_path):
+    home = project.Project(tmp_path)
+    folder = store.new(home)
+    path = tmp_path / "train.py"
+
+    def written(content):
+        path.write_bytes(content)
+        digest, size = project.sha256(path), len(content)
+        kept.keep(folder, path, digest, size)
+        return record.File(path="train.py", sha256=digest, size=size)
+
+    first, second = written(b"a = 1\n"), written(b"a = 2\n")
+    copy = kept.as_it_was(home, first)
+    assert copy.parent == tmp_path / ".repro" / "kept"
+    assert copy.read_bytes() == b"a = 1\n"
+    assert kept.as_it_was(home, second) == path
+    copy.write_bytes(b"a = 3\n")
+    assert kept.as_it_was(home, first) is None  # somebody has changed it
+    large = written(b"0" * (kept.LARGEST + 1))
+    written(b"a = 1\n")
+    assert kept.as_it_was(home, large) is None
+    assert {path.name for path in kept.unused(home, [])} == {first.sha256, second.sha256}
+
+
+def test_lines_that_differ():
+    contents = {
+        "train.py": (b"a = 1\nb = 2\n", b"a = 1\nb = 3\n"),
+        "same.py": (b"a", b"a"),
+        "x.npy": (b"\xff", b"\xfe"),
+    }
+    lines = causes.changed_lines(contents)
+    assert lines == ["train.py, line 2:", "-b = 2", "+b = 3", "x.npy: no text"]
 
 
 # Planted causes: what is changed in a script, or around it, between two recorded runs
@@ -345,3 +382,132 @@ def test_planted_causes_are_named(again, name):
     if name == "a float flipped in one weight":
         assert (place["index"], place["ulps"], place["differing"]) == ([2, 3], 1, 1)
         assert "outside of the steps" in replay["meaning"]
+
+
+LOOP = """
+import sys
+import numpy as np
+import tensorflow as tf
+import repro_keras as keras
+
+x = np.random.RandomState(0).uniform(size=(64, 4)).astype("float32")
+down = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a")], name="down")
+up = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="b")], name="up")
+optimizers = [keras.optimizers.SGD(0.1), keras.optimizers.Adam()]
+
+
+def step(x):
+    with tf.GradientTape() as tape, tf.GradientTape() as other:
+        loss = keras.ops.mean((up(down(x)) - x) ** 2)
+    models = (down, up)
+    gradients = [t.gradient(loss, m.trainable_weights) for t, m in zip((tape, other), models)]
+    for optimizer, gradient, model in zip(optimizers, gradients, models):
+        optimizer.apply(gradient, model.trainable_weights)
+    return loss
+
+
+if "graph" in sys.argv:
+    step = tf.function(step)
+if "together" in sys.argv:
+    one = step
+
+    @tf.function
+    def step(x):
+        for _ in tf.range(4):
+            one(x)
+
+
+for number in range(6):
+    step(x + 0.0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["eager", "graph", "together"])
+def test_loops_written_by_hand(tmp_path, how):
+    (tmp_path / ".repro").mkdir()
+    (tmp_path / "loop.py").write_text(LOOP)
+    assert shell("run", "loop.py", how, cwd=tmp_path).returncode == 0
+    edit(tmp_path / "loop.py", "x + 0.0", "x + 0.25 * (number == 3)")
+    assert shell("run", "loop.py", how, cwd=tmp_path).returncode == 0
+    done = shell("diff", "--replay", "--yes", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    replay = json.loads(done.stdout)["replay"]
+    assert replay["place"]["what"] == "the input of down"
+    assert replay["place"]["step"] == (25 if how == "together" else 7)  # two steps in each
+    assert (replay["place"]["differing"], replay["place"]["index"]) == (256, [0, 0])
+
+
+@pytest.mark.slow
+def test_a_generator_without_a_seed(tmp_path):
+    make_project(tmp_path)
+    edit(tmp_path / "train.py", "default_rng(1)", "default_rng()")
+    for _ in range(2):
+        assert shell("run", "train.py", cwd=tmp_path).returncode == 0
+    done = shell("diff", "--replay", "--yes", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found["causes"][-1]["what"] == "unknown"
+    assert (found["replay"]["place"]["part"], found["replay"]["place"]["step"]) == ("data", 1)
+
+
+STATES = """
+import repro_keras as keras
+import numpy as np
+from repro_keras import repro
+
+x = np.random.RandomState(0).uniform(size=(64, 4)).astype("float32")
+net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="a")], name="net")
+net.compile(keras.optimizers.Adam(), "mse")
+
+
+class Turns(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if net.optimizer.iterations == 13:
+            net.layers[0].bias.assign_add([0, STEP, 0, 0])
+
+
+saves = repro.TrainingState("states", save_freq=5, keep=9)
+net.fit(x, x, batch_size=16, epochs=4, verbose=0, callbacks=[Turns(), saves])
+"""
+
+
+@pytest.mark.slow
+def test_a_replay_begins_at_the_nearest_state(tmp_path):
+    (tmp_path / ".repro").mkdir()
+    for step, states in ((0.0, "one"), (0.5, "other")):
+        text = STATES.replace("STEP", str(step)).replace("states", states)
+        (tmp_path / "train.py").write_text(text)
+        assert shell("run", "train.py", cwd=tmp_path).returncode == 0
+    first = records(tmp_path)[0]
+    done = shell("export", first.parent.name, "--states", "-o", "first.zip", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "one").iterdir():
+        path.unlink()
+    for one, began in (
+        (first.parent.name, ("its start", "its state after step 10")),
+        ("first.zip", ("its state after step 10",) * 2),
+    ):
+        other = records(tmp_path)[1].parent.name
+        done = shell("diff", one, other, "--replay", "--yes", "--json", cwd=tmp_path)
+        assert done.returncode == 1, done.stderr
+        replay = json.loads(done.stdout)["replay"]
+        assert replay["place"]["what"] == "a/bias before the step"
+        assert (replay["place"]["step"], replay["place"]["now"] is not None) == (14, True)
+        for note, whence in zip(replay["notes"], began, strict=True):
+            assert note == f"replayed from {whence}, it came to what it recorded"
+    assert len(records(tmp_path)) == 2  # nothing of the replays is left
+    assert not list((tmp_path / "one").glob("*.safetensors"))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_replayed(tmp_path):
+    make_project(tmp_path)
+    (tmp_path / "data" / "points.csv").write_text("0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n" * 40_000)
+    assert shell("run", "train.py", cwd=tmp_path).returncode == 0
+    one_line_of_data(tmp_path)
+    assert shell("run", "train.py", cwd=tmp_path).returncode == 0
+    done = shell("diff", "--replay", "--yes", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "data/points.csv is not there as it was, and kept are files of at most" in done.stderr
+    done = shell("diff", "--replay", cwd=tmp_path)
+    assert done.returncode == 2

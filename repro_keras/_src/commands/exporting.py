@@ -28,6 +28,12 @@ from repro_keras._src.runs import store
     metavar="MB",
     help="How much data goes in, in all; the smallest files first.",
 )
+@click.option(
+    "--states",
+    "with_states",
+    is_flag=True,
+    help="Put its states of training in, for `repro-keras diff --replay`.",
+)
 @click.option("--crate", "with_crate", is_flag=True, help="Make it a Process Run Crate (RO-Crate).")
 @click.option(
     "--sign",
@@ -41,6 +47,7 @@ def export_command(
     run: str | None,
     output: Path | None,
     max_data: int,
+    with_states: bool,
     with_crate: bool,
     key: Path | None,
     as_json: bool,
@@ -54,7 +61,14 @@ def export_command(
     """
     path = store.find(current_project(), run)
     place = output or Path(f"{store.id_of(path) or path.stem}.zip")
-    made = making.make(path, place, max_data=max_data * 1_000_000, with_crate=with_crate, key=key)
+    made = making.make(
+        path,
+        place,
+        max_data=max_data * 1_000_000,
+        with_states=with_states,
+        with_crate=with_crate,
+        key=key,
+    )
     if as_json:
         found = {"file": str(place), "sha256": project.sha256(place)}
         print_json({**found, **msgspec.to_builtins(made)})

@@ -48,3 +48,18 @@ def sha256(content: bytes) -> str:
 def is_file(place: Path, file: record.File) -> bool:
     """Whether what lies somewhere is a file of a record."""
     return project.is_file(place, file.sha256, file.size)
+
+
+def states(statement: record.Statement) -> dict[str, str]:
+    """The digests of the states of training that a run left behind, by their paths."""
+    folders = tuple(f"{folder}/" for folder in statement.predicate.states)
+    written = {
+        name.removeprefix("file/"): digest
+        for name, digest in record.subjects(statement).items()
+        if name.startswith("file/")
+    }
+    return {
+        name: digest
+        for name, digest in written.items()
+        if name.startswith(folders) and name.endswith(".safetensors")
+    }

@@ -45,6 +45,7 @@ def make(
     place: Path,
     *,
     max_data: int,
+    with_states: bool = False,
     with_crate: bool = False,
     key: Path | None = None,
 ) -> Made:
@@ -54,6 +55,8 @@ def make(
         path: the record's file.
         place: where to write the zip file.
         max_data: how many bytes of data go in, the smallest files first.
+        with_states: whether its states of training go in, so that a replay need not begin at the
+            beginning.
         with_crate: whether to describe it as an RO-Crate.
         key: a private key's file to sign the record with.
 
@@ -69,6 +72,8 @@ def make(
     code = _code(home, statement)
     data, left_out = _data(home, [f for f in run.read if f.path not in code], max_data)
     contents = {layout.PROJECT + name: content for name, content in {**code, **data}.items()}
+    if with_states:
+        contents.update(_states(home, statement))
     contents[layout.RECORD] = path.read_bytes()
     pylock, hashed = lock.pylock(run.software)
     contents[layout.PYLOCK] = pylock.encode()
@@ -108,6 +113,25 @@ def _code(home: project.Project, statement: record.Statement) -> dict[str, bytes
         raise ExportError(
             f"The run cannot be exported: {listed(changed, 10)} in {home.root} was changed since "
             f"it was recorded. Put it back as it was{commit}, or record the run again."
+        )
+    return found
+
+
+def _states(home: project.Project, statement: record.Statement) -> dict[str, bytes]:
+    """The states of training that the run left behind.
+
+    Raises:
+        ExportError: where there are none.
+    """
+    found = {
+        layout.PROJECT + name: (home.root / name).read_bytes()
+        for name, digest in layout.states(statement).items()
+        if (home.root / name).is_file() and project.sha256(home.root / name) == digest
+    }
+    if not found:
+        raise ExportError(
+            "There are no states of training to export: the run had no callback "
+            "repro.TrainingState(directory), or they are not in their place any more."
         )
     return found
 

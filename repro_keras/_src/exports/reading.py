@@ -64,7 +64,7 @@ def read(path: Path) -> Export:
         raise ExportError(f"The record in {error}") from None
     run = statement.predicate
     code = {file.path: file.sha256 for file in run.code.files}
-    wanted = {**{file.path: file.sha256 for file in run.read}, **code}
+    wanted = {**layout.states(statement), **{f.path: f.sha256 for f in run.read}, **code}
     for name, content in contents.items():
         if not name.startswith(layout.PROJECT):
             continue

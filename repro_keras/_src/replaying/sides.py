@@ -41,17 +41,15 @@ class Side:
         """
         from repro_keras._src.state import files  # loads NumPy
 
-        written = record.subjects(self.statement)
         found = []
-        for folder in self.statement.predicate.states:
-            for path in sorted((self.home.root / folder).glob("*.safetensors")):
-                name = f"{folder}/{path.name}"
-                if written.get(f"file/{name}") != project.sha256(path):
-                    continue  # of another run
-                with contextlib.suppress(FileFormatError):
-                    steps = files.read(path).content.recorded
-                    if steps is not None and steps <= until:
-                        found.append(name)
+        for name, digest in sorted(layout.states(self.statement).items()):
+            path = self.home.root / name
+            if not path.is_file() or project.sha256(path) != digest:
+                continue  # it went, or is another run's
+            with contextlib.suppress(FileFormatError):
+                steps = files.read(path).content.recorded
+                if steps is not None and steps <= until:
+                    found.append(name)
         return found
 
 
