@@ -149,7 +149,7 @@ def _arrays(then: record.Run, here: record.Run, difference: Difference | None) -
 
 
 def _draws(then: record.Run, here: record.Run, difference: Difference | None) -> str:
-    one, other = compare.in_common(compare.generators(then), compare.generators(here))
+    one, other = compare.draws(then, here)
     last = None if difference is None else difference.fit
     names = [n for n in changed(one, other) if last is None or int(n.split()[-1]) <= last + 1]
     return f"in another state: {listed(names)}" if names else ""

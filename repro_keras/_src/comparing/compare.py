@@ -215,14 +215,14 @@ def generators(run: record.Run) -> dict[str, str]:
     }
 
 
-def in_common(one: dict, other: dict) -> tuple[dict, dict]:
-    """Of two dictionaries what both have: records did not always have it."""
-    return {k: one[k] for k in one if k in other}, {k: other[k] for k in one if k in other}
+def draws(then: record.Run, here: record.Run) -> tuple[dict, dict]:
+    """The same of two runs; empty where one does not have it, as records did not always."""
+    one, other = in_both(then, here, generators)
+    return (one, other) if one and other else ({}, {})
 
 
 def _of_draws(then: record.Run, here: record.Run) -> Row | None:
-    one, other = in_common(generators(then), generators(here))
-    return _row_of("draws", one, other, "state")
+    return _row_of("draws", *draws(then, here), "state")
 
 
 _SUBJECTS = {
