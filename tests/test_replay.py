@@ -252,7 +252,7 @@ def order_of_files(folder):
 
 PLANTED = {
     # name: (what is changed, environment, first cause, part, the tensor, the step)
-    "a line of data": (one_line_of_data, {}, "data", "data", "the input of net", 1),
+    "a line of data": (one_line_of_data, {}, "data", "data", "the input of net", 4),
     "the order of files": (order_of_files, {}, "data", "data", "the input of net", None),
     "an order in the code": (
         code('"data/parts"))]', '"data/parts"), reverse=True)]'),
@@ -291,7 +291,7 @@ PLANTED = {
         {},
         "code",
         "weights",
-        "first/kernel before the step",
+        "net/first/kernel before the step",
         8,
     ),
     "an initializer": (
@@ -299,7 +299,7 @@ PLANTED = {
         {},
         "code",
         "weights",
-        "scale/scale before the step",
+        "net/scale/scale before the step",
         1,
     ),
     "another loss": (
@@ -339,7 +339,7 @@ PLANTED = {
         {"REPRO_KERAS_SEED": "1"},
         "seed",
         "weights",
-        "first/kernel before the step",
+        "net/first/kernel before the step",
         1,
     ),
 }

@@ -56,10 +56,18 @@ def _variables() -> dict[str, np.ndarray]:
     roots = {f"model{number}": model for number, model in enumerate(models)}
     roots.update({f"optimizer{number}": x for number, x in enumerate(_optimizers)})
     roots["variables"] = _trained
+    owners = {
+        id(variable): layer.name
+        for model in models
+        for layer in model._flatten_layers()  # those inside come after those around
+        for variable in layer.variables
+    }
     found: dict[str, object] = {}
     for key, variable in variables.collect(roots).items():
         if id(variable) not in metrics and getattr(variable, "_initializer", None) is None:
             root, group, _, name = key.split("/", 3)  # its number hangs on what was found before
+            if name.startswith("seed_generator/"):  # Keras does not say whose it is
+                name = f"{owners.get(id(variable), '')}/{name}".lstrip("/")
             name, count = f"{root}/{group}/{name}", 1
             while name in found:
                 count += 1
@@ -196,9 +204,9 @@ def _see_step(original):
 
         def after():
             yield "the learning rate", np.asarray(tf.convert_to_tensor(self.learning_rate))
-            for name, value in _variables().items():
-                if look.part_of(name) != "random state":
-                    yield f"{look.label(name)} after the step", value
+            changed = {n: v for n, v in _variables().items() if look.part_of(n) != "random state"}
+            for name in sorted(changed, key=lambda name: look.part_of(name) != "optimizer"):
+                yield f"{look.label(name)} after the step", changed[name]
 
         looking.step_made(after)
         return result
