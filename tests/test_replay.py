@@ -167,7 +167,7 @@ points = np.loadtxt("data/points.csv", delimiter=",").astype("float32")
 more = [np.load(f"data/parts/{name}") for name in sorted(os.listdir("data/parts"))]
 x = np.concatenate([points, *more])
 names = {"red", "green", "blue", "white"}
-colors = sorted(names)
+colors = list(names)
 y = np.arange(len(x)) % len(colors)
 y = np.array([colors.index("red") == i for i in y], "float32")[:, None]
 rng = np.random.default_rng(1)
@@ -332,6 +332,14 @@ PLANTED = {
         "code",
         "optimizer",
         "adam/net_first_kernel_velocity after the step",
+        1,
+    ),
+    "a set iterated": (
+        None,
+        {"PYTHONHASHSEED": "3"},
+        "hash seed",
+        "data",
+        "the targets of binary_crossentropy",
         1,
     ),
     "another seed": (

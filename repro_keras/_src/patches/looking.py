@@ -64,7 +64,8 @@ def _variables() -> dict[str, np.ndarray]:
     }
     found: dict[str, object] = {}
     for key, variable in variables.collect(roots).items():
-        if id(variable) not in metrics and getattr(variable, "_initializer", None) is None:
+        has_value = getattr(variable, "_initializer", None) is None
+        if has_value and id(variable) not in metrics:
             root, group, _, name = key.split("/", 3)  # its number hangs on what was found before
             if name.startswith("seed_generator/"):  # Keras does not say whose it is
                 name = f"{owners.get(id(variable), '')}/{name}".lstrip("/")
