@@ -516,16 +516,17 @@ def test_diff_tells_people(runs):
     lines = [line.strip() for line in found.output.splitlines()]
     assert lines[0] == "A: 20260101-000000-aaaa, python train.py --epochs 3"
     assert lines[1] == "B: 20260101-000001-bbbb, python train.py --epochs 3"
-    rows = [line.split("  ")[0] for line in lines[3:-5]]
+    rows = [line.split("  ")[0] for line in lines[3:-6]]
     expected = ["code", "environment", "configuration", "data", "initial weights", "steps"]
     expected += ["epochs", "final weights", "optimizer", "generators", "history", "files"]
     assert rows == [*expected, "outcome"]
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         f"First difference. {STEP}, the loss: 0.2 (0x1.999999999999ap-3) in A and 0.3 "
         "(0x1.3333333333333p-2) in B",
         "Layers that differ after that epoch: net/dense, net/dense_1",
         "Likely causes, the likeliest first:",
         "1. Versions: numpy 2.4.6 and 2.5.0",
+        "`repro-keras diff A B --replay` runs both again, and names the tensor.",
         "Different",
     ]
 

@@ -81,6 +81,8 @@ def diff_command(
     tables.show_lines("Lines of A only (-) and of B only (+):", lines)
     if replayed is not None:
         tables.show_replay(replayed)
+    elif verdict.difference is not None:
+        tables.say("`repro-keras diff A B --replay` runs both again, and names the tensor.")
     for reason in reasons:
         tables.say(f"{reason}.")
     tables.show_word(verdict.same)

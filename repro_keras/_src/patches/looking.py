@@ -64,17 +64,22 @@ def _variables() -> dict[str, np.ndarray]:
     }
     found: dict[str, object] = {}
     for key, variable in variables.collect(roots).items():
-        has_value = getattr(variable, "_initializer", None) is None
-        if has_value and id(variable) not in metrics:
-            root, group, _, name = key.split("/", 3)  # its number hangs on what was found before
-            if name.startswith("seed_generator/"):  # Keras does not say whose it is
-                name = f"{owners.get(id(variable), '')}/{name}".lstrip("/")
-            name, count = f"{root}/{group}/{name}", 1
-            while name in found:
-                count += 1
-                name = f"{root}/{group}/{name.rpartition(' #')[0] or name} #{count}"
-            found[name] = variable
+        if id(variable) not in metrics and getattr(variable, "_initializer", None) is None:
+            found[_name(key, owners.get(id(variable), ""), found)] = variable
     return variables.read(found)
+
+
+def _name(key: str, owner: str, others: dict) -> str:
+    """The name of a variable, without its number, which hangs on those that were found before."""
+    root, group, _, name = key.split("/", 3)
+    if name.startswith("seed_generator/") and owner:  # Keras does not say whose it is
+        name = f"{owner}/{name}"
+    first = name = f"{root}/{group}/{name}"
+    count = 1
+    while name in others:
+        count += 1
+        name = f"{first} #{count}"
+    return name
 
 
 def _arrays(x) -> list[np.ndarray]:
