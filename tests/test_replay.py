@@ -104,7 +104,7 @@ def test_another_shape_and_a_tensor_that_one_has_alone(tmp_path):
 def test_the_first_state_that_differs():
     def seen(*digests):
         states = [
-            State(steps=n // 2, begins=n % 2 == 0, variables={"w": d}, generators={"numpy": d})
+            State(steps=n // 2, begins=n % 2 == 0, variables=d, generators={"numpy": d})
             for n, d in enumerate(digests)
         ]
         return Seen(states=states, tensors=[])

@@ -199,13 +199,18 @@ class Look:
         if last is not None and (last.steps, last.begins) == (self._steps, begins):
             return
         values = self.variables() if values is None else values
-        state = seen.State(
-            steps=self._steps,
-            begins=begins,
-            variables={name: _short(value.tobytes()) for name, value in values.items()},
-            generators=self.generators(),
+        digest = hashlib.sha256()
+        for name, value in values.items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(value))
+        self._states.append(
+            seen.State(
+                steps=self._steps,
+                begins=begins,
+                variables=digest.hexdigest(),
+                generators=self.generators(),
+            )
         )
-        self._states.append(state)
 
     def leave(self, missed: int | None = None) -> None:
         """Writes what was seen."""
@@ -227,10 +232,6 @@ def begin(folder: Path, wanted: request.Look) -> Look:
     global current
     current = Look(folder, wanted)
     return current
-
-
-def _short(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def part_of(name: str) -> Part:

@@ -42,18 +42,18 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The digests of all variables and of the global generators between two steps.
+    """What all variables and the global generators were between two steps.
 
     Attributes:
         steps: how many steps had been made.
         begins: whether the next step was about to begin; else, the last one was just over.
-        variables: the digests of variables, by name.
+        variables: the digest of all variables.
         generators: the digests of global generators, by whose they are.
     """
 
     steps: int
     begins: bool
-    variables: dict[str, str]
+    variables: str
     generators: dict[str, str]
 
 
