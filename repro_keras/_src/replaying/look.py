@@ -155,7 +155,7 @@ class Look:
 
     def _see(self, part: Part, what: str, value: np.ndarray) -> None:
         what = self._unlike_others(what)
-        content = np.ascontiguousarray(value).tobytes()
+        content = value.tobytes()
         file = None
         fits = self._wanted.tensor is None and len(content) <= self._room
         if fits or self._wanted.tensor == what:
@@ -202,7 +202,7 @@ class Look:
         digest = hashlib.sha256()
         for name, value in values.items():
             digest.update(name.encode())
-            digest.update(np.ascontiguousarray(value))
+            digest.update(value.tobytes())
         self._states.append(
             seen.State(
                 steps=self._steps,
