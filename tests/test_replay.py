@@ -456,6 +456,7 @@ def test_a_generator_without_a_seed(tmp_path):
     found = json.loads(done.stdout)
     assert found["causes"][-1]["what"] == "unknown"
     assert (found["replay"]["place"]["part"], found["replay"]["place"]["step"]) == ("data", 1)
+    assert found["replay"]["remark"].startswith("Neither is what was recorded")
 
 
 STATES = """

@@ -84,11 +84,13 @@ def show_replay(found) -> None:
     """
     for letter, said in zip("AB", found.notes, strict=True):
         say(f"{letter}, {said}.")
+    if found.remark:
+        say(found.remark)
     place = found.place
     if place is None:
         say(
             f"All {found.before} tensors of step {found.step} are the same in the replays, and all "
-            "states before it: what made them differ is not in the code or the data."
+            f"states before it: {found.meaning}."
         )
         return
     where = f" at {place.index}" if place.index else ""

@@ -220,7 +220,7 @@ def _in_step(name: str, row: tuple, other: tuple, step: int) -> Difference:
         now=words.number(y),
         kind="state" if what == _STATE else "step",
         step=step,
-        small=what == _LOSS and _is_small(x, y),
+        small=what == _LOSS and is_small(x, y),
     )
 
 
@@ -236,7 +236,7 @@ def _at_its_end(name: str, a: record.Segment, b: record.Segment, step: int) -> D
                 now=words.number(y),
                 kind="metric" if what == "metric" else "layer",
                 step=step,
-                small=what == "metric" and _is_small(x, y),
+                small=what == "metric" and is_small(x, y),
             )
     return None
 
@@ -245,7 +245,8 @@ _ROUNDING = 1e-5
 """How far apart, of their size, kernels that add up in another order put losses in float32."""
 
 
-def _is_small(x: str | None, y: str | None) -> bool:
+def is_small(x: str | None, y: str | None) -> bool:
+    """Whether two floats differ by no more than what rounding may make of them."""
     if x is None or y is None:
         return False
     one, other = float.fromhex(x), float.fromhex(y)
