@@ -500,7 +500,7 @@ def test_a_replay_begins_at_the_nearest_state(tmp_path):
         done = shell("diff", one, other, "--replay", "--yes", "--json", cwd=tmp_path)
         assert done.returncode == 1, done.stderr
         replay = json.loads(done.stdout)["replay"]
-        assert replay["place"]["what"] == "a/bias before the step"
+        assert replay["place"]["what"] == "net/a/bias before the step"
         assert (replay["place"]["step"], replay["place"]["now"] is not None) == (14, True)
         for note, whence in zip(replay["notes"], began, strict=True):
             assert note == f"replayed from {whence}, it came to what it recorded"
@@ -511,7 +511,7 @@ def test_a_replay_begins_at_the_nearest_state(tmp_path):
 @pytest.mark.slow
 def test_what_cannot_be_replayed(tmp_path):
     make_project(tmp_path)
-    (tmp_path / "data" / "points.csv").write_text("0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n" * 40_000)
+    (tmp_path / "data" / "points.csv").write_text("0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8\n" * 40_000)
     assert shell("run", "train.py", cwd=tmp_path).returncode == 0
     one_line_of_data(tmp_path)
     assert shell("run", "train.py", cwd=tmp_path).returncode == 0
