@@ -5,8 +5,9 @@
 For each kind of training, one process has two equal models, of which one is recorded; they take
 turns, so that both meet the machine as it is at the time. A round is a part of the training of
 each. Printed are the median time of a step that is not recorded and, over the rounds, the mean
-without the fifths at both ends of the ratio and of the difference, with the standard error of the
-mean; and the bytes of the run's `record.json` for 10,000 steps.
+without the fifths at both ends (a trimmed mean, with its standard error after Tukey and McLaughlin,
+1963) of the ratio, of the difference, and of the difference in processor time, of all threads; and
+the bytes of the run's `record.json` for 10,000 steps.
 
 Of two processes, one is some percent faster than the other for as long as they live, with the same
 code: too much to see what is measured here.
@@ -99,15 +100,16 @@ def measure(kind: str, rounds: int) -> dict:
     x, y = data_of(kind)
     trainers = {recorded: trainer(kind, x, y) for recorded in (False, True)}
 
-    def step(recorded: bool) -> float:
-        """Microseconds of a step of the next part."""
+    def step(recorded: bool) -> tuple[float, float]:
+        """Microseconds of a step of the next part, by the clock and of the processor."""
         # Its threads end where nothing is recorded; what they would do is then done by `fit`.
         recorder.current = recording if recorded else None
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         steps = trainers[recorded]()
-        return (time.perf_counter() - start) / steps * 1e6
+        taken, used = time.perf_counter() - start, time.process_time() - before
+        return taken / steps * 1e6, used / steps * 1e6
 
-    times: dict[bool, list[float]] = {False: [], True: []}
+    times: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     for number in range(-1, rounds):  # the first round is not like the others
         for recorded in (True, False) if number % 2 else (False, True):
             taken = step(recorded)
@@ -137,10 +139,12 @@ def bytes_for_steps(statement, run: Path, steps: int) -> int:
 
 
 def middle(values: list[float]) -> tuple[float, float]:
-    """The mean of the three fifths in the middle, and its standard error (that of all)."""
-    fifth = len(values) // 5
-    inner = sorted(values)[fifth : len(values) - fifth]
-    return statistics.mean(inner), statistics.stdev(values) / len(values) ** 0.5
+    """The mean of the three fifths in the middle, and its standard error."""
+    count, fifth = len(values), len(values) // 5
+    inner = sorted(values)[fifth : count - fifth]
+    winsorized = [inner[0]] * fifth + inner + [inner[-1]] * fifth
+    error = statistics.stdev(winsorized) * count**0.5 / len(inner)
+    return statistics.mean(inner), error
 
 
 def main() -> None:
@@ -153,18 +157,20 @@ def main() -> None:
         return
     print(
         "                              µs a step    recorded, times    more, µs"
-        "    bytes for 10,000 steps"
+        "    of the CPU, µs    bytes for 10,000 steps"
     )
     for kind in KINDS:
         command = [sys.executable, __file__, "--kind", kind, "--rounds", str(arguments.rounds)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(output.splitlines()[-1])
         pairs = list(zip(found["plain"], found["recorded"], strict=True))
-        ratio, its_error = middle([recorded / plain for plain, recorded in pairs])
-        more, error = middle([recorded - plain for plain, recorded in pairs])
+        ratio, its_error = middle([recorded[0] / plain[0] for plain, recorded in pairs])
+        more, error = middle([recorded[0] - plain[0] for plain, recorded in pairs])
+        used, error_used = middle([recorded[1] - plain[1] for plain, recorded in pairs])
+        usual = statistics.median(taken for taken, _ in found["plain"])
         print(
-            f"{kind:30}{statistics.median(found['plain']):9.0f}    {ratio:.3f} ± {its_error:.3f}"
-            f"{more:9.0f} ± {error:<5.0f}{found['bytes']:12,}",
+            f"{kind:30}{usual:9.0f}    {ratio:.3f} ± {its_error:.3f}{more:9.0f} ± {error:<5.0f}"
+            f"{used:12.0f} ± {error_used:<5.0f}{found['bytes']:12,}",
             flush=True,
         )
 
