@@ -3,8 +3,8 @@
     python examples/verify_records.py            # runs each again and compares: 0, 1 or 2
     python examples/verify_records.py --update   # records each anew
 
-The bits are those of one model of CPU, under guarantee "machine": on another one, what comes out is
-"could not be told", with the reason.
+The bits are those of every x86-64 CPU with AVX2 and FMA. On another one, or with other versions,
+what comes out is "could not be told", with the reason.
 """
 
 import argparse

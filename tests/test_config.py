@@ -1,7 +1,10 @@
 """The configuration: values, stages, what it sets, and what it says when it is too late."""
 
+import archspec.cpu
 import pytest
 from fresh import error_of, run, run_json
+
+from repro_keras._src import cpu
 
 SHOW = """
 import json, os, random
@@ -40,7 +43,7 @@ def test_the_defaults_are_in_force():
         "seed": 0,
         "device": "cpu",
         "threads": 1,
-        "guarantee": "machine",
+        "guarantee": "portable",
         "python_seed": None,
         "numpy_seed": None,
         "backend_seed": None,
@@ -53,9 +56,9 @@ def test_the_defaults_are_in_force():
     assert result["env"] == {
         "OMP_NUM_THREADS": "1",
         "TF_ENABLE_ONEDNN_OPTS": "1",
-        "ONEDNN_MAX_CPU_ISA": "DEFAULT",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
         "CUDA_VISIBLE_DEVICES": "-1",
-        "OPENBLAS_CORETYPE": None,
+        "OPENBLAS_CORETYPE": "Haswell",
     }
     again = shown(hash_seed=3, cores="0")
     assert again == result
@@ -64,12 +67,19 @@ def test_the_defaults_are_in_force():
 @pytest.mark.parametrize("how", ["call", "environment", "numpy"])
 def test_settings_by_call_and_by_environment(how):
     if how == "environment":
-        result = shown(env={"REPRO_KERAS_SEED": "7", "REPRO_KERAS_THREADS": "2"})
+        settings = {"SEED": "7", "THREADS": "2", "GUARANTEE": "machine"}
+        result = shown(env={f"REPRO_KERAS_{name}": value for name, value in settings.items()})
     elif how == "call":
-        result = shown("repro.configure(seed=7, threads=2)")
+        result = shown("repro.configure(seed=7, threads=2, guarantee='machine')")
     else:
-        result = shown("import numpy as np; repro.configure(seed=np.uint8(7), threads=np.int64(2))")
+        result = shown(
+            "import numpy as np\n"
+            "repro.configure(seed=np.uint8(7), threads=np.int64(2), guarantee='machine')"
+        )
     assert (result["config"]["seed"], result["config"]["threads"]) == (7, 2)
+    assert result["config"]["guarantee"] == "machine"
+    assert result["env"]["ONEDNN_MAX_CPU_ISA"] == "DEFAULT"
+    assert result["env"]["OPENBLAS_CORETYPE"] is None
     assert result["intra"] == 2
     assert set(result["blas"]) == {2}
     assert result["env"]["OMP_NUM_THREADS"] == "2"
@@ -123,9 +133,11 @@ print(json.dumps([random.random(), float(np.random.rand()), float(tf.random.norm
         ("device=['cpu']", "(of type list)"),
         ("guard='on'", "guard must be one of 'warn', 'error', 'off'. Received: guard='on'"),
         ("guarantee='none'", "guarantee must be one of 'machine', 'portable'"),
-        ("guarantee='portable', threads=2", "guarantee='portable' needs threads=1"),
-        ("guarantee='portable', device='gpu'", "holds on CPUs only"),
-        ("device='gpu'", "device='gpu' needs a GPU"),
+        ("threads=2", "guarantee='portable' needs threads=1"),
+        ("threads=2", "ask for guarantee='machine' with it (REPRO_KERAS_GUARANTEE=machine)"),
+        ("device='gpu'", "holds on CPUs only"),
+        ("device='gpu'", "ask for guarantee='machine' with it (REPRO_KERAS_GUARANTEE=machine)"),
+        ("device='gpu', guarantee='machine'", "device='gpu' needs a GPU"),
         ("shards=2", "unexpected keyword argument 'shards'"),
     ],
 )
@@ -142,7 +154,9 @@ def test_bad_values_by_call(call, said):
     [
         ("REPRO_KERAS_THREADS", "two", "threads must be an integer"),
         ("REPRO_KERAS_SEED", "-1", "The environment says REPRO_KERAS_SEED=-1."),
+        ("REPRO_KERAS_THREADS", "2", "REPRO_KERAS_GUARANTEE=machine"),
         ("REPRO_KERAS_DEVICE", "cuda", "device must be one of"),
+        ("REPRO_KERAS_DEVICE", "gpu", "REPRO_KERAS_GUARANTEE=machine"),
         ("REPRO_KERAS_GUARANTEE", "always", "guarantee must be one of"),
         ("REPRO_KERAS_GUARD", "on", "The environment says REPRO_KERAS_GUARD=on."),
         ("REPRO_KERAS_SHARDS", "4", "REPRO_KERAS_SHARDS, which repro_keras does not know"),
@@ -156,27 +170,40 @@ def test_bad_values_by_environment(variable, value, said):
 
 
 def test_a_gpu_by_environment_that_is_not_there():
-    error = error_of("import repro_keras as k; k.layers", env={"REPRO_KERAS_DEVICE": "gpu"})
+    env = {"REPRO_KERAS_DEVICE": "gpu", "REPRO_KERAS_GUARANTEE": "machine"}
+    error = error_of("import repro_keras as k; k.layers", env=env)
     assert "device='gpu' needs a GPU" in error
 
 
 @pytest.mark.parametrize(
-    ("before", "call", "said"),
+    ("guarantee", "before", "call", "said"),
     [
         (
+            "machine",
             "import tensorflow as tf; tf.ones(2) + 1",
             "threads=2",
             "threads=2 comes too late: it must be set before the first TensorFlow op",
         ),
-        ("import tensorflow", "device='gpu'", "before TensorFlow is imported"),
-        ("import numpy", "guarantee='portable'", "it must be set before NumPy is imported"),
+        ("machine", "import tensorflow", "device='gpu'", "before TensorFlow is imported"),
+        (
+            "portable",
+            "import tensorflow",
+            "threads=2, guarantee='machine'",
+            "guarantee='machine' comes too late: it must be set before TensorFlow is imported",
+        ),
+        (
+            "machine",
+            "import tensorflow",
+            "guarantee='portable'",
+            "guarantee='portable' comes too late: it must be set before TensorFlow is imported",
+        ),
     ],
 )
-def test_what_comes_too_late_names_the_stage_and_the_import(before, call, said):
+def test_what_comes_too_late_names_the_stage_and_the_import(guarantee, before, call, said):
     code = f"from repro_keras import repro\n{before}\nold = repro.config()\ntry:\n"
     code += f"    repro.configure(seed=9, {call})\nexcept repro.ReproError:\n"
     code += "    assert repro.config() == old\n    raise"
-    error = error_of(code)
+    error = error_of(code, env={"REPRO_KERAS_GUARANTEE": guarantee})
     assert "StageError" in error
     assert said in error
     assert "Move `import repro_keras`" in error
@@ -187,7 +214,7 @@ def test_what_does_not_change_is_never_too_late():
 from repro_keras import repro
 import repro_keras as keras
 keras.ops.ones(2) + 1
-repro.configure(threads=1, device="cpu", guarantee="machine")
+repro.configure(threads=1, device="cpu", guarantee="portable")
 print(repro.configure(seed=4).seed)
 """
     assert run("-c", code).stdout.split()[-1] == "4"
@@ -203,7 +230,8 @@ repro.configure(threads=3)
 tf.ones(2) + 1
 print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), repro.doctor()]))
 """
-    assert run_json("-c", code, env={"TF_ENABLE_ONEDNN_OPTS": "1"}) == [3, []]
+    env = {"TF_ENABLE_ONEDNN_OPTS": "1", "REPRO_KERAS_GUARANTEE": "machine"}
+    assert run_json("-c", code, env=env) == [3, []]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +241,14 @@ print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), repro.
             "import tensorflow as tf; tf.ones(2) + 1",
             {},
             "was started before repro_keras was imported, with as many as cores intra-op",
+        ),
+        (
+            "import tensorflow as tf\n"
+            "tf.config.threading.set_intra_op_parallelism_threads(1)\n"
+            "tf.config.threading.set_inter_op_parallelism_threads(1)\n"
+            "tf.ones(2) + 1",
+            {},
+            "may have chosen its kernels by the make of CPU already",
         ),
         ("import tensorflow", {"TF_ENABLE_ONEDNN_OPTS": "0"}, "with its oneDNN operations off"),
     ],
@@ -248,12 +284,98 @@ def test_a_switch_of_the_shell_that_is_overruled_is_said():
     assert shown(env={"TF_ENABLE_ONEDNN_OPTS": "0"}) == shown()
 
 
-def test_portable_sets_its_switches_and_warns():
-    result = run("-c", SHOW.format(configure="repro.configure(guarantee='portable')"))
-    assert result.stderr.count("guarantee='portable' is not proved yet") == 1
-    stdout = result.stdout.splitlines()[-1]
-    assert '"ONEDNN_MAX_CPU_ISA": "AVX2"' in stdout
-    assert '"OPENBLAS_CORETYPE": "Haswell"' in stdout
+# The emulator shows the features of the CPU that is there.
+ELSEWHERE = """
+import builtins, io, json, warnings
+real = open
+def open_(file, *args, **kwargs):
+    if file == "/proc/cpuinfo":
+        return io.StringIO("processor: 0\\nflags\\t\\t: fpu sse4_2 avx f16c rdrand\\nbugs: none\\n")
+    return real(file, *args, **kwargs)
+builtins.open = open_
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from repro_keras import repro
+    first = repro.config().guarantee
+    repro.configure(threads=2)
+print(json.dumps([first, repro.config().guarantee, [str(w.message) for w in caught]]))
+"""
+
+
+def test_a_cpu_that_cannot_be_portable_has_machine_and_says_so_once():
+    guarantee, still, said = run_json("-c", ELSEWHERE)
+    assert guarantee == still == "machine"
+    assert len(said) == 1
+    assert said[0].startswith("The guarantee is 'machine' here")
+    assert "this one lacks avx2 and fma. Set REPRO_KERAS_GUARANTEE=machine" in said[0]
+
+
+def test_there_asking_for_machine_is_silent_and_for_portable_an_error():
+    asked = {"REPRO_KERAS_GUARANTEE": "machine"}
+    assert run_json("-c", ELSEWHERE, env=asked) == ["machine", "machine", []]
+    error = error_of(ELSEWHERE, env={"REPRO_KERAS_GUARANTEE": "portable"})
+    assert "needs an x86-64 CPU with AVX2 and FMA; this one lacks avx2 and fma" in error
+    assert "Use guarantee='machine'" in error
+
+
+def test_what_a_cpu_lacks(monkeypatch, tmp_path):
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(cpu, "_CPUS", file)
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "x86_64")
+    for text, missing in (
+        ("flags\t: avx avx2 fma f16c\n", ()),
+        ("flags\t: avx avx2 fma4\n", ("fma",)),
+        ("Features\t: fp asimd\n", ("avx2", "fma")),  # an x86-64 program on an ARM
+    ):
+        file.write_text(text)
+        assert cpu.lacking.__wrapped__() == missing
+    file.unlink()  # where there is no such file, archspec tells
+    host = archspec.cpu.host()
+    assert cpu.lacking.__wrapped__() == tuple(f for f in ("avx2", "fma") if f not in host)
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "arm64")
+    assert cpu.lacking.__wrapped__() == ("x86-64",)
+
+
+KERNELS = """
+import json, zlib
+import numpy as np, scipy.linalg
+
+def found():
+    x = np.random.RandomState(0).normal(size=(99, 999))
+    return zlib.crc32((x @ x.T).tobytes())
+
+before = found()
+from repro_keras import repro
+from repro_keras._src import blas
+{configure}
+doctor = repro.doctor()
+print(json.dumps([before, found(), list(blas.kernels().values()), doctor]))
+"""
+
+
+def test_numpy_imported_before_chooses_its_kernels_anew():
+    code = KERNELS.format(configure="")
+    there = {"OPENBLAS_CORETYPE": "Sandybridge"}  # as on a CPU of another make
+    before, now, kernels, amiss = run_json("-c", code, env=there)
+    assert kernels == ["Haswell"] * 2  # NumPy's OpenBLAS, and SciPy's own
+    assert amiss == []
+    haswell = run_json("-c", code, env={"OPENBLAS_CORETYPE": "Haswell"})
+    assert before != haswell[0]  # the control: the bits hang on it
+    assert now == haswell[0] == haswell[1]
+    code = KERNELS.format(configure="repro.configure(guarantee='machine')")
+    before, now, *_ = run_json("-c", code)
+    assert now == before  # with those of this CPU
+
+
+def test_doctor_says_where_numpy_has_other_kernels():
+    change = (
+        "import os; os.environ['OPENBLAS_CORETYPE'] = 'Sandybridge'; blas.choose_again()\n"
+        "os.environ['OPENBLAS_CORETYPE'] = 'Haswell'"
+    )
+    *_, kernels, amiss = run_json("-c", KERNELS.format(configure=change))
+    assert kernels == ["Sandybridge"] * 2
+    assert len(amiss) == 2
+    assert all("computes with kernels for Sandybridge, not for Haswell" in said for said in amiss)
 
 
 def test_the_config_is_frozen_and_errors_are_of_one_family():

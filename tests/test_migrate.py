@@ -481,27 +481,33 @@ def test_each_kind_of_script(tmp_path, name):
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        ("import os, keras\nos.environ['OMP_NUM_THREADS'] = '4'", "repro.configure(threads=…)"),
-        ("import os, keras\nos.environ['OMP_NUM_THREADS'] = n", "repro.configure(threads=…)"),
+        (
+            "import os, keras\nos.environ['OMP_NUM_THREADS'] = '4'",
+            "repro.configure(threads=…, guarantee='machine')",
+        ),
+        (
+            "import os, keras\nos.environ['OMP_NUM_THREADS'] = n",
+            "repro.configure(threads=…, guarantee='machine')",
+        ),
         ("import os, keras\nos.environ['CUDA_VISIBLE_DEVICES'] = '0'", "REPRO_KERAS_DEVICE=gpu"),
         ("import os, keras\nos.environ['KERAS_BACKEND'] = 'jax'", "runs on TensorFlow only"),
         ("import os, keras\nos.environ['TF_DETERMINISTIC_OPS'] = '0'", "makes operations determ"),
         (
             "import tensorflow as tf\ntf.config.threading.set_intra_op_parallelism_threads(4)",
-            "repro.configure(threads=…)",
+            "repro.configure(threads=…, guarantee='machine')",
         ),
         (
             "import tensorflow as tf\ntf.config.threading.set_inter_op_parallelism_threads(0)",
-            "repro.configure(threads=…)",
+            "repro.configure(threads=…, guarantee='machine')",
         ),
         (
             "import tensorflow as tf\nfrom keras.backend import set_session\n"
             "set_session(tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=8)))",
-            "repro.configure(threads=…)",
+            "repro.configure(threads=…, guarantee='machine')",
         ),
         (
             "import tensorflow as tf\ntf.ConfigProto(intra_op_parallelism_threads=8)",
-            "repro.configure(threads=…)",
+            "repro.configure(threads=…, guarantee='machine')",
         ),
         ("import importlib\nimportlib.import_module('keras.layers')", "named by a text"),
         ("__import__('tensorflow.keras')", "named by a text"),

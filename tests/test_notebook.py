@@ -54,7 +54,7 @@ def test_loading_it_loads_nothing_and_unloading_leaves_nothing():
     result = run_json("-c", IN_IPYTHON + LOADING)
     assert result["loaded"] == []
     assert result["line"].startswith("repro_keras ")
-    assert "seed 3 · guarantee machine · 1 thread on cpu · python" in result["line"]
+    assert "seed 3 · guarantee portable · 1 thread on cpu · python" in result["line"]
     assert result["before"] == result["after"]
     assert result["not there"]
 

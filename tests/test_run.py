@@ -16,8 +16,8 @@ import pytest
 from fresh import ROOT, SCRIPTS, environment
 from test_cli import COMMAND, command
 
-from repro_keras._src import record
-from repro_keras._src.runs import journal, launch
+from repro_keras._src import cpu, record
+from repro_keras._src.runs import journal, launch, verify
 
 SCRIPT = """
 import json, sys
@@ -228,20 +228,49 @@ def test_verify_refuses_a_record_that_was_changed(changed):
     assert path.read_bytes() == before[:300]
 
 
-@pytest.mark.parametrize("what", ["CPU", "version"])
-def test_what_the_guarantee_does_not_cover_is_not_judged(changed, what):
+def on_another_cpu(statement):
+    machine = statement.predicate.machine
+    machine.model, machine.architecture = "Another CPU", "another"
+    machine.instruction_sets, machine.caches = ["avx2", "avx512f", "fma"], {"L2": 1}
+
+
+def test_a_portable_run_verifies_against_a_record_of_another_cpu(changed):
     (path,) = records(changed)
     statement = record.read(path)
-    if what == "CPU":
-        statement.predicate.machine.model = "Another CPU"
-        statement.predicate.machine.caches = {"L2": 1}
-    else:
-        statement.predicate.software.packages["numpy"] = "1.0"
+    assert statement.predicate.configuration["guarantee"] == "portable"
+    on_another_cpu(statement)
+    record.write(path, statement)
+    result = shell("verify", "--yes", cwd=changed)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Not covered" not in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if " environment " in line]
+    assert line.split()[-1] == "yes"
+
+
+def test_what_machine_and_portable_cover(recorded, monkeypatch):
+    (path,) = records(recorded[0])
+    statement = record.read(path)
+    assert verify.not_covered(statement) == []
+    monkeypatch.setattr(cpu, "lacking", lambda: ("avx2", "fma"))
+    (reason,) = verify.not_covered(statement)
+    assert reason == "the guarantee 'portable' needs avx2 and fma, which this CPU lacks"
+    statement.predicate.configuration["guarantee"] = "machine"
+    assert verify.not_covered(statement) == []
+    on_another_cpu(statement)
+    model, sets, caches = verify.not_covered(statement)
+    assert model.startswith("the CPU was 'Another CPU' and is ")
+    assert "instruction sets differ in" in sets
+    assert "caches were {'L2': 1} and are" in caches
+
+
+def test_what_the_guarantee_does_not_cover_is_not_judged(changed):
+    (path,) = records(changed)
+    statement = record.read(path)
+    statement.predicate.software.packages["numpy"] = "1.0"
     record.write(path, statement)
     result = shell("verify", "--yes", cwd=changed)
     assert result.returncode == 2
-    says = "the CPU was 'Another CPU'" if what == "CPU" else "numpy was 1.0 and is"
-    assert says in result.stderr
+    assert "numpy was 1.0 and is" in result.stderr
     assert len(records(changed)) == 1
     result = shell("verify", "--yes", "--allow", cwd=changed)
     assert "Not covered by the guarantee" in result.stdout

@@ -228,7 +228,7 @@ def test_a_session_before_repro_keras_is_an_error():
 @pytest.mark.slow
 def test_threads_are_configured_before_the_first_session():
     code = (
-        "from repro_keras import repro; repro.configure(threads=2)\n"
+        "from repro_keras import repro; repro.configure(threads=2, guarantee='machine')\n"
         "import repro_keras.v1 as tf\n"
         "s = tf.session(); assert s._config.intra_op_parallelism_threads == 2\n"
         "repro.configure(threads=1)"

@@ -3,12 +3,11 @@
 import dataclasses
 import operator
 import os
-import platform
 import random
 import sys
 import warnings
 
-from repro_keras._src import backends, hooks, seeding
+from repro_keras._src import backends, blas, cpu, hooks, seeding
 from repro_keras._src.bits import ROOT_SEED_MAX
 from repro_keras._src.errors import ConfigError, ReproWarning, StageError
 
@@ -27,8 +26,8 @@ class ReproConfig:
         seed: the root seed, from 0 to 2**32 - 1.
         device: `"cpu"` or `"gpu"`.
         threads: size of the intra-op, BLAS and OpenMP thread pools. The bits depend on it.
-        guarantee: `"machine"` or `"portable"`; `"none"` where repro_keras is switched off or
-            runs on an untested Keras.
+        guarantee: `"portable"` or, on CPUs that cannot have it, `"machine"`; `"none"` where
+            repro_keras is switched off or runs on an untested Keras.
         python_seed: the seed of `random`; `None` means `seed`.
         numpy_seed: the seed of `numpy.random`; `None` means `seed`.
         backend_seed: the backend's global seed; `None` means `seed`.
@@ -39,7 +38,7 @@ class ReproConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int = 1
-    guarantee: str = "machine"
+    guarantee: str = "portable"
     python_seed: int | None = None
     numpy_seed: int | None = None
     backend_seed: int | None = None
@@ -78,10 +77,10 @@ class Stage:
 STAGES = (
     Stage(
         ("guarantee",),
-        "before NumPy is imported",
-        "numpy",
+        "before TensorFlow is imported",
+        "tensorflow",
         False,
-        "NumPy's linear algebra chooses its kernels by CPU as it loads",
+        "TensorFlow's operations are made exact as it is imported, or are not",
     ),
     Stage(
         ("device",),
@@ -133,7 +132,7 @@ def switches(config: ReproConfig) -> dict[str, str | None]:
     # TensorFlow's own default for the first depends on the CPU.
     result["TF_ENABLE_ONEDNN_OPTS"] = "1"
     result["ONEDNN_MAX_CPU_ISA"] = "AVX2" if portable else "DEFAULT"
-    result["OPENBLAS_CORETYPE"] = "Haswell" if portable else None
+    result["OPENBLAS_CORETYPE"] = blas.KERNELS if portable else None
     flags = _outside.get("XLA_FLAGS")
     if portable:  # the last one wins
         flags = f"{flags} {_XLA_FLAGS}" if flags else _XLA_FLAGS
@@ -184,8 +183,9 @@ def configure(
         seed: the root seed, an integer (Python's or NumPy's) from 0 to 2**32 - 1.
         device: `"cpu"`, or `"gpu"` where there is one.
         threads: size of the intra-op, BLAS and OpenMP thread pools, from 1. The bits depend on
-            it, so `"portable"` allows only 1.
-        guarantee: `"machine"`, or `"portable"` (not proved yet: it warns).
+            it, so that more than 1 needs `guarantee="machine"`.
+        guarantee: `"portable"`, the same bits on every x86-64 CPU with AVX2 and FMA (the default
+            there), or `"machine"`, on CPUs of one model (the default elsewhere).
         python_seed: a seed for `random` alone; `None` for the one seed.
         numpy_seed: a seed for `numpy.random` alone; `None` for the one seed.
         backend_seed: a seed for the backend's global generator alone; `None` for the one seed.
@@ -223,10 +223,7 @@ def configure(
                 f"`repro.configure(...)` above the first use of Keras and above "
                 f"`import {stage.module}`, or set REPRO_KERAS_{changed[0].upper()}."
             )
-    old_guarantee = _config.guarantee
     _put_in_force(new, reseed=any(name.endswith("seed") for name in given), gpu_now=True)
-    if new.guarantee == "portable" != old_guarantee:
-        _warn_portable()
     return _config
 
 
@@ -238,8 +235,6 @@ def begin() -> None:
         return
     config = _from_environment()
     _warn_hash_seed()
-    if config.guarantee == "portable":
-        _warn_portable()
     for switch in switches(config):
         _outside[switch] = os.environ.get(switch)
     for switch in _ONEDNN_SWITCHES:
@@ -255,7 +250,7 @@ def begin() -> None:
         backends.check_before(config)
         started_before = backends.started()
     _put_in_force(config, reseed=True, gpu_now=False)
-    hooks.after_import("numpy", lambda: _apply_numpy(_config, blas=False, reseed=True))
+    hooks.after_import("numpy", lambda: _apply_numpy(_config, pools=False, reseed=True))
     hooks.after_import("numpy", _guard)
     hooks.after_import("tensorflow", lambda: _apply_backend(_config, reseed=True))
 
@@ -300,7 +295,7 @@ def _put_in_force(new: ReproConfig, *, reseed: bool, gpu_now: bool) -> None:
     _write_environment(environment)
     try:
         if "numpy" in sys.modules:
-            _apply_numpy(new, blas=True, reseed=reseed)
+            _apply_numpy(new, pools=True, reseed=reseed)
         if backends.loaded():
             _apply_backend(new, reseed=reseed)
         if new.device == "gpu" and gpu_now:
@@ -309,6 +304,8 @@ def _put_in_force(new: ReproConfig, *, reseed: bool, gpu_now: bool) -> None:
         _config = old
         _write_environment(before)
         raise
+    if "numpy" in sys.modules and before["OPENBLAS_CORETYPE"] != environment["OPENBLAS_CORETYPE"]:
+        blas.choose_again()
     if reseed:
         random.seed(new.seed_of("python"))
         seeding.set_root_seed(new.seed)
@@ -330,12 +327,12 @@ def _write_environment(values: dict[str, str | None]) -> None:
             os.environ[switch] = value
 
 
-def _apply_numpy(config: ReproConfig, *, blas: bool, reseed: bool) -> None:
+def _apply_numpy(config: ReproConfig, *, pools: bool, reseed: bool) -> None:
     import numpy as np
 
     if reseed:
         np.random.seed(config.seed_of("numpy"))
-    if blas:  # it was loaded before the switches were set
+    if pools:  # they were made before the switches were set
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(limits=config.threads)
@@ -369,6 +366,9 @@ def _from_environment() -> ReproConfig:
             values[name] = int(text)
         else:
             values[name] = text  # refused below, by name
+    if "guarantee" not in values and cpu.lacking():
+        _warn_no_portable()
+        values = {"guarantee": "machine", **values}
     try:
         return _checked({**dataclasses.asdict(ReproConfig()), **values})
     except ConfigError as error:
@@ -391,14 +391,20 @@ def _checked(values: dict[str, object]) -> ReproConfig:
             raise ConfigError(
                 "guarantee='portable' needs threads=1: how a larger pool splits a sum depends on "
                 f"its size and on the CPU's caches. Received: threads={values['threads']}. Use "
-                "threads=1, or guarantee='machine', whose bits depend on threads."
+                "threads=1, or ask for guarantee='machine' with it (REPRO_KERAS_GUARANTEE=machine),"
+                " whose bits depend on threads and hold on CPUs of one model."
             )
         if values["device"] != "cpu":
             raise ConfigError(
                 "guarantee='portable' holds on CPUs only. Received: "
-                f"device={values['device']!r}. Use device='cpu' or guarantee='machine'."
+                f"device={values['device']!r}. Use device='cpu', or ask for guarantee='machine' "
+                "with it (REPRO_KERAS_GUARANTEE=machine)."
             )
-        _require_avx2()
+        if cpu.lacking():
+            raise ConfigError(
+                "guarantee='portable' needs an x86-64 CPU with AVX2 and FMA; this one lacks "
+                f"{' and '.join(cpu.lacking())}. Use guarantee='machine'."
+            )
     if lost:
         values["guarantee"] = "none"
     return ReproConfig(**values)  # type: ignore[arg-type]
@@ -427,30 +433,6 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
         )
 
 
-def _require_avx2() -> None:
-    missing = ["x86-64"]
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        import archspec.cpu
-
-        host = archspec.cpu.host()
-        missing = [feature for feature in ("avx2", "fma") if feature not in host]
-    if missing:
-        raise ConfigError(
-            "guarantee='portable' needs an x86-64 CPU with AVX2 and FMA; this one lacks "
-            f"{' and '.join(missing)}. Use guarantee='machine'."
-        )
-
-
-def _warn_portable() -> None:
-    warnings.warn(
-        "guarantee='portable' is not proved yet: one instruction set is used, and what "
-        "approximates by the make of CPU is computed exactly, but CPUs with AVX-512 were not "
-        "compared (README, What is not promised yet). Use guarantee='machine' for what holds.",
-        ReproWarning,
-        stacklevel=_to_importer(),
-    )
-
-
 def _is_command() -> bool:
     """Whether this process runs `repro-keras`, which runs scripts in processes of their own."""
     by_name = os.path.basename(sys.argv[0]).removesuffix(".exe") == "repro-keras"
@@ -468,6 +450,18 @@ def _warn_hash_seed() -> None:
             ReproWarning,
             stacklevel=_to_importer(),
         )
+
+
+def _warn_no_portable() -> None:
+    if _is_command():
+        return
+    warnings.warn(
+        "The guarantee is 'machine' here, the same bits on CPUs of one model: 'portable' needs an "
+        f"x86-64 CPU with AVX2 and FMA, and this one lacks {' and '.join(cpu.lacking())}. Set "
+        "REPRO_KERAS_GUARANTEE=machine to be rid of this warning.",
+        ReproWarning,
+        stacklevel=_to_importer(),
+    )
 
 
 def _to_importer() -> int:

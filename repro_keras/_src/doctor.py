@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import sys
 
-from repro_keras._src import backends, config, guard, patches
+from repro_keras._src import backends, blas, config, guard, patches
 
 
 def doctor() -> list[str]:
@@ -111,7 +111,7 @@ def findings() -> list[str]:
         found.append(f"Patches left out: {', '.join(sorted(patches.left_out))}.")
     found += [f"{file}, line {line}: {said}" for (file, line), said in guard.caught.items()]
     found += backends.amiss(config.config())
-    return found + _large_pools()
+    return found + _large_pools() + _other_kernels()
 
 
 def _large_pools() -> list[str]:
@@ -126,4 +126,16 @@ def _large_pools() -> list[str]:
         "resized. Move `import repro_keras` to the top of the script."
         for pool in threadpoolctl.threadpool_info()
         if pool["num_threads"] != threads
+    ]
+
+
+def _other_kernels() -> list[str]:
+    if "numpy" not in sys.modules or config.config().guarantee != "portable":
+        return []
+    return [
+        f"{library} computes with kernels for {kernels}, not for {blas.KERNELS} as on every make "
+        "of CPU: it was loaded before repro_keras. Move `import repro_keras` to the top of the "
+        "script."
+        for library, kernels in blas.kernels().items()
+        if kernels != blas.KERNELS
     ]

@@ -1,6 +1,7 @@
 """TensorFlow: thread pools, devices, deterministic operations, and its global seed."""
 
 import gc
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,12 @@ def check_before(config: "ReproConfig") -> None:
             raise StageError(
                 "TensorFlow was started on a GPU before repro_keras was imported, and "
                 f"device='cpu' is configured. {_MOVE}"
+            )
+        if config.guarantee == "portable" and os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2":
+            raise StageError(
+                "TensorFlow was started before repro_keras was imported, and may have chosen its "
+                "kernels by the make of CPU already; guarantee='portable' needs those of AVX2. "
+                f"{_MOVE} Or set REPRO_KERAS_GUARANTEE=machine."
             )
     for threads_of_session in _sessions_before():
         if threads_of_session != (config.threads, INTER_OP_THREADS):

@@ -13,7 +13,10 @@ from repro_keras._src.config import BLAS_SWITCHES
 from repro_keras._src.migrate import trees
 
 _ONE_THREAD = "repro_keras runs on one thread"
-_OTHER_THREADS = "repro_keras has one thread: call repro.configure(threads=…) at the top instead"
+_OTHER_THREADS = (
+    "repro_keras has one thread: call repro.configure(threads=…, guarantee='machine') at the top "
+    "instead"
+)
 _DETERMINISTIC = "repro_keras makes operations deterministic"
 _NO_GPU = "repro_keras hides GPUs"
 SESSION = "sessions have the configured threads without it"
@@ -32,7 +35,8 @@ _SWITCHES = {
     "CUDA_VISIBLE_DEVICES": (
         {"-1", ""},
         _NO_GPU,
-        f"{_NO_GPU}: for one, leave this out and set REPRO_KERAS_DEVICE=gpu",
+        f"{_NO_GPU}: for one, leave this out and set REPRO_KERAS_DEVICE=gpu and "
+        "REPRO_KERAS_GUARANTEE=machine",
     ),
     "TF_ENABLE_ONEDNN_OPTS": (None, "repro_keras sets it to 1 for the same bits everywhere", ""),
     "KERAS_BACKEND": (set(), "", "repro_keras runs on TensorFlow only"),

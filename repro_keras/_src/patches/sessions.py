@@ -36,8 +36,11 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
     for name, threads in _threads(wanted).items():
         if getattr(proto, name) not in (0, threads):
             asked = f"{name}={getattr(proto, name)}"
-            fix = f"repro.configure(threads={getattr(proto, name)})" if "intra" in name else ""
-            fix = f", or call {fix} before the first session" if fix else ""
+            fix = ""
+            if "intra" in name:
+                fix = f", or set REPRO_KERAS_THREADS={getattr(proto, name)}"
+                if wanted.guarantee == "portable":  # has one thread
+                    fix += " and REPRO_KERAS_GUARANTEE=machine"
             raise ConfigError(
                 f"The ConfigProto asks for {asked}, and repro_keras is configured for {threads}. "
                 "The bits depend on it, and TensorFlow has one pool in a process, so that it "
@@ -48,7 +51,8 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
         if proto.device_count.get("GPU", 0) > 0:
             raise ConfigError(
                 f"The ConfigProto asks for {proto.device_count['GPU']} GPUs, and device='cpu' is "
-                "configured. Leave device_count out, or set REPRO_KERAS_DEVICE=gpu."
+                "configured. Leave device_count out, or set REPRO_KERAS_DEVICE=gpu and "
+                "REPRO_KERAS_GUARANTEE=machine."
             )
         proto.device_count["GPU"] = 0
     if wanted.guarantee == "portable":

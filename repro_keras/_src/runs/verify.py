@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from repro_keras._src import config, machine, project, record
+from repro_keras._src import config, cpu, machine, project, record
 from repro_keras._src.errors import RunError
 from repro_keras._src.runs import launch, request, store
 from repro_keras._src.words import listed
@@ -71,6 +71,10 @@ def not_covered(statement: record.Statement) -> list[str]:
             reasons.append(f"the CPU's instruction sets differ in {listed(sorted(changed))}")
         if run.machine.caches != here.caches:
             reasons.append(f"the CPU's caches were {run.machine.caches} and are {here.caches}")
+    elif cpu.lacking():
+        reasons.append(
+            f"the guarantee 'portable' needs {' and '.join(cpu.lacking())}, which this CPU lacks"
+        )
     if run.configuration.get("guarantee") == "none":
         reasons.append("the run had no guarantee (an untested Keras)")
     return reasons
