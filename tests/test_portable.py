@@ -97,3 +97,38 @@ def test_machine_depends_on_the_pool_and_not_on_the_cores():
     of_four = found(4, "0")
     assert of_four == found(4, "0,1")
     assert of_four != found(1, "0,1")  # the control: the models are large enough to be split
+
+
+OUTSIDE = """
+import json
+import repro_keras as keras
+import numpy as np, tensorflow as tf
+from repro_keras import repro
+
+class Other(keras.layers.Layer):
+    def call(self, x):
+        return tf.math.betainc(tf.abs(x) + 1.0, tf.abs(x) + 2.0, tf.sigmoid(x))
+
+x, y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
+models = {}
+for name, layers in {
+    "plain": [keras.layers.Dense(3, "relu"), keras.layers.Dense(1)],
+    "other": [keras.layers.Dense(3), Other(), keras.layers.Dense(1)],
+    "untrained": [Other()],
+}.items():
+    model = models[name] = keras.Sequential([keras.Input((4,)), *layers], name=name)
+    if name != "untrained":
+        model.compile("sgd", "mse")
+        model.predict(x, verbose=0)
+        if name == "plain":
+            model.fit(x, y, verbose=0)
+            model.evaluate(x, y, verbose=0)
+print(json.dumps(repro.doctor()))
+"""
+
+
+def test_doctor_names_operations_that_were_not_compared():
+    (said,) = run_json("-c", OUTSIDE)
+    assert said.startswith("Outside of what was compared on other makes of CPU: Betainc in the")
+    assert "model 'other'" in said
+    assert run_json("-c", OUTSIDE, env={"REPRO_KERAS_GUARANTEE": "machine"}) == []

@@ -12,7 +12,8 @@ def doctor() -> list[str]:
     """Prints the configuration, stages, patch table, and what is amiss in this process.
 
     Nothing is loaded for it: what it says of NumPy, Keras and the backend holds for as far as
-    they are loaded.
+    they are loaded. Of the models that were trained, or predicted, it names the operations that
+    were not compared on other makes of CPU.
 
     Returns:
         What is amiss, a sentence each with the fix; empty where nothing is.
@@ -111,7 +112,7 @@ def findings() -> list[str]:
         found.append(f"Patches left out: {', '.join(sorted(patches.left_out))}.")
     found += [f"{file}, line {line}: {said}" for (file, line), said in guard.caught.items()]
     found += backends.amiss(config.config())
-    return found + _large_pools() + _other_kernels()
+    return found + _large_pools() + _other_kernels() + _not_compared()
 
 
 def _large_pools() -> list[str]:
@@ -139,3 +140,11 @@ def _other_kernels() -> list[str]:
         for library, kernels in blas.kernels().items()
         if kernels != blas.KERNELS
     ]
+
+
+def _not_compared() -> list[str]:
+    if "keras" not in sys.modules or config.config().guarantee != "portable":
+        return []
+    from repro_keras._src import compared
+
+    return compared.findings()

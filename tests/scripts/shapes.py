@@ -52,9 +52,8 @@ def no_small(x):
     return tf.where(abs(x) < 0.02, tf.cast(0.02, x.dtype), x) if x.dtype == "float16" else x
 
 
-def row(function, *shapes, dtype="float32"):
-    """The digest of a function of arrays of these shapes, and of its gradients."""
-    inputs = [no_small(tf.cast(numbers(shape, seed), dtype)) for seed, shape in enumerate(shapes)]
+def with_gradients(function):
+    """A graph of a function that gives its results, and its gradients by all its arguments."""
 
     @tf.function
     def both(*inputs):
@@ -65,7 +64,13 @@ def row(function, *shapes, dtype="float32"):
         above = tf.nest.map_structure(lambda y: no_small(y) * (1 + no_small(y)), y)
         return y, tape.gradient(y, inputs, above, unconnected_gradients="zero")
 
-    y, gradients = both(*inputs)
+    return both
+
+
+def row(function, *shapes, dtype="float32"):
+    """The digest of a function of arrays of these shapes, and of its gradients."""
+    inputs = [no_small(tf.cast(numbers(shape, seed), dtype)) for seed, shape in enumerate(shapes)]
+    y, gradients = with_gradients(function)(*inputs)
     flat = [*tf.nest.flatten(y), *gradients]
     return digest(*(tf.convert_to_tensor(tensor) for tensor in flat))
 

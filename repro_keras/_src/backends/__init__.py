@@ -1,8 +1,8 @@
 """What differs between backends, behind one interface; TensorFlow is the one there is.
 
 A backend module offers what this one calls: `INTER_OP_THREADS`, `started`, `session_was_made`,
-`check_before`, `apply`, `seed`, `drawn`, `draws`, `set_draws`, `require_gpu`, `amiss` and
-`outside_graph`. It is loaded only when its library is.
+`check_before`, `apply`, `seed`, `drawn`, `draws`, `set_draws`, `require_gpu`, `amiss`,
+`operations` and `outside_graph`. It is loaded only when its library is.
 """
 
 import importlib
@@ -76,6 +76,11 @@ def require_gpu(config: "ReproConfig") -> None:
 def amiss(config: "ReproConfig") -> list[str]:
     """What in the library is not as configured, a sentence each with the fix."""
     return _backend().amiss(config) if loaded() else []
+
+
+def operations(functions: list) -> set[str]:
+    """The kinds of operations that compute something in what was traced of functions."""
+    return _backend().operations(functions)
 
 
 def outside_graph():

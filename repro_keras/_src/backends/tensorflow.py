@@ -1,5 +1,6 @@
 """TensorFlow: thread pools, devices, deterministic operations, and its global seed."""
 
+import contextlib
 import gc
 import os
 import random
@@ -9,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.client import session
 from tensorflow.python.eager import context
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from tensorflow.python.framework import config as framework_config
+from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops import stateful_random_ops
 from tensorflow.python.util import _pywrap_util_port
 
@@ -28,6 +31,16 @@ x * Reciprocal(c) of x / c. They are off as a whole under `portable`. A division
 written so that they do not know it again, but only one that is written in this process and in
 Python: not one in a graph that is loaded, and the fold of a constant is not seen from there.
 """
+
+_FLOATING = {
+    dtype.as_datatype_enum
+    for dtype in (tf.bfloat16, tf.float16, tf.float32, tf.float64, tf.complex64, tf.complex128)
+}
+_OF_ANY_TYPE = {
+    *("EagerPyFunc", "PyFunc", "PyFuncStateless"),  # whatever Python does there
+    *("Einsum", "ScatterNd", "SparseTensorDenseMatMul", "TensorScatterAdd", "TensorScatterSub"),
+}
+"""Those that compute, although they take any type."""
 
 _MOVE = (
     "Move `import repro_keras` above `import tensorflow`, to the top of the script; in a notebook, "
@@ -185,6 +198,39 @@ def amiss(config: "ReproConfig") -> list[str]:
             "TensorFlow was imported. Remove that line."
         )
     return found
+
+
+def operations(functions: list) -> set[str]:
+    found: set[str] = set()
+    waiting, seen = list(functions), set()
+    while waiting:  # Keras hands a step's `tf.function` about in closures
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        if isinstance(function, polymorphic_function.Function):
+            for traced in function._list_all_concrete_functions():
+                graph = traced.graph.as_graph_def()
+                bodies = [graph.node, *(body.node_def for body in graph.library.function)]
+                found.update(node.op for body in bodies for node in body)
+        for cell in getattr(function, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # it is empty
+                waiting.append(cell.cell_contents)
+    return set(filter(computes, found))
+
+
+def computes(kind: str) -> bool:
+    """Whether an operation may round: one that takes any type at all moves what it is given."""
+    if kind in _OF_ANY_TYPE:
+        return True
+    definition = op_def_registry.get(kind)
+    if definition is None:  # a call of a function by its name
+        return False
+    types = {attribute.name: attribute.allowed_values.list.type for attribute in definition.attr}
+    return any(
+        argument.type in _FLOATING or not _FLOATING.isdisjoint(types.get(argument.type_attr, ()))
+        for argument in (*definition.input_arg, *definition.output_arg)
+    )
 
 
 def outside_graph():
