@@ -4,6 +4,9 @@ Another make is an emulator's, or the one that made the golden digests; `make go
 portable` compare more, which takes longer.
 """
 
+import functools
+import itertools
+import subprocess
 import sys
 
 import pytest
@@ -89,14 +92,77 @@ def test_a_model_comes_to_its_golden_digest_on_another_cpu(golden_digests):
     assert found == {"cnn/RMSprop": golden_digests["cnn/RMSprop"]}
 
 
-def test_machine_depends_on_the_pool_and_not_on_the_cores():
-    def found(threads, cores):
-        env = {"REPRO_KERAS_GUARANTEE": "machine", "REPRO_KERAS_THREADS": str(threads)}
-        return golden.found("cnn/SGD", "mlp/AdamW", "transformer/Adam", cores=cores, env=env)
+POOLS = (1, 2, 4, 8)
 
-    of_four = found(4, "0")
-    assert of_four == found(4, "0,1")
-    assert of_four != found(1, "0,1")  # the control: the models are large enough to be split
+
+@functools.cache
+def of_machine(threads, cores):
+    env = {"REPRO_KERAS_GUARANTEE": "machine", "REPRO_KERAS_THREADS": str(threads)}
+    return golden.found("cnn/SGD", "lstm/Adagrad", "transformer/Adam", cores=cores, env=env)
+
+
+@pytest.mark.parametrize("threads", POOLS)
+def test_machine_does_not_depend_on_the_cores(threads):
+    assert of_machine(threads, "0") == of_machine(threads, "0,1")
+
+
+def test_machine_depends_on_the_pool():
+    """The control: the models are large enough to be split."""
+    found = [of_machine(threads, "0,1") for threads in POOLS]
+    assert all(one != other for one, other in itertools.combinations(found, 2))
+
+
+def test_machine_does_not_depend_on_the_load():
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        loaded = of_machine.__wrapped__(4, "0,1")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert loaded == of_machine(4, "0,1")
+
+
+EVERY_POOL = """
+import json
+import repro_keras as keras
+from repro_keras import repro
+keras.ops
+import numpy as np, scipy.linalg, tensorflow as tf, threadpoolctl
+
+random = np.random.RandomState(0)
+x = random.normal(size=(512, 3000)).astype("float32")
+images = random.normal(size=(16, 31, 33, 8)).astype("float32")
+filters = tf.constant(random.normal(size=(3, 3, 8, 16)), "float32")
+
+def split(images):
+    with tf.GradientTape() as tape:
+        tape.watch(filters)
+        y = tf.reduce_sum(tf.nn.conv2d(images, filters, 1, "SAME") ** 2)
+    return [y, tape.gradient(y, filters)]
+
+data = tf.data.Dataset.from_tensors(images).repeat(3)
+data = data.map(lambda images: tuple(split(images)), num_parallel_calls=tf.data.AUTOTUNE)
+print(json.dumps({
+    "sizes": sorted({pool["num_threads"] for pool in threadpoolctl.threadpool_info()}),
+    "NumPy": repro.digest(x @ x.T),
+    "SciPy": repro.digest(scipy.linalg.qr(x[:300, :300])[0]),
+    "TensorFlow": repro.digest(split(images)),
+    "XLA": repro.digest(tf.function(split, jit_compile=True)(images)),
+    "tf.data": repro.digest([list(each) for each in data]),
+}))
+"""
+
+
+def test_every_pool_has_its_size_on_fewer_cores():
+    def found(threads, cores):
+        return run_json("-c", EVERY_POOL, cores=cores, env={"REPRO_KERAS_THREADS": str(threads)})
+
+    of_eight, of_two = found(8, "0"), found(2, "0")
+    assert of_eight["sizes"] == [8]
+    assert of_eight == found(8, "0,1")
+    # The control: each has been split.
+    assert all(of_two[name] != of_eight[name] for name in of_two)
 
 
 OUTSIDE = """

@@ -1,6 +1,7 @@
-"""OpenBLAS, which NumPy and SciPy each bring along, where it was loaded before its switch was set.
+"""OpenBLAS, which NumPy and SciPy each bring along: its pools, and its kernels.
 
-As it is loaded it chooses its kernels by OPENBLAS_CORETYPE, or else by the make of CPU.
+As it is loaded it makes its pool, and chooses its kernels by OPENBLAS_CORETYPE, or else by the make
+of CPU; that may have been before the switches were set.
 """
 
 import os
@@ -8,6 +9,17 @@ from collections.abc import Iterator
 
 KERNELS = "Haswell"
 """Those that `portable` computes with: all CPUs that it needs can."""
+
+
+def limit(threads: int) -> None:
+    """Gives the pools that are there a size.
+
+    As it is loaded, OpenBLAS makes no more threads than there are cores, whatever the switches say.
+    What it is told then, it does.
+    """
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(limits=threads)
 
 
 def choose_again() -> None:

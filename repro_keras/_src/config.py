@@ -250,7 +250,10 @@ def begin() -> None:
         backends.check_before(config)
         started_before = backends.started()
     _put_in_force(config, reseed=True, gpu_now=False)
-    hooks.after_import("numpy", lambda: _apply_numpy(_config, pools=False, reseed=True))
+    hooks.after_import("numpy", lambda: _apply_numpy(_config, reseed=True))
+    hooks.after_import(
+        "scipy.linalg", lambda: blas.limit(_config.threads)
+    )  # it has a BLAS of its own
     hooks.after_import("numpy", _guard)
     hooks.after_import("tensorflow", lambda: _apply_backend(_config, reseed=True))
 
@@ -295,7 +298,7 @@ def _put_in_force(new: ReproConfig, *, reseed: bool, gpu_now: bool) -> None:
     _write_environment(environment)
     try:
         if "numpy" in sys.modules:
-            _apply_numpy(new, pools=True, reseed=reseed)
+            _apply_numpy(new, reseed=reseed)
         if backends.loaded():
             _apply_backend(new, reseed=reseed)
         if new.device == "gpu" and gpu_now:
@@ -327,15 +330,12 @@ def _write_environment(values: dict[str, str | None]) -> None:
             os.environ[switch] = value
 
 
-def _apply_numpy(config: ReproConfig, *, pools: bool, reseed: bool) -> None:
+def _apply_numpy(config: ReproConfig, *, reseed: bool) -> None:
     import numpy as np
 
     if reseed:
         np.random.seed(config.seed_of("numpy"))
-    if pools:  # they were made before the switches were set
-        import threadpoolctl
-
-        threadpoolctl.threadpool_limits(limits=config.threads)
+    blas.limit(config.threads)
 
 
 def _apply_backend(config: ReproConfig, *, reseed: bool) -> None:

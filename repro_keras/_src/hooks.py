@@ -23,7 +23,7 @@ def after_import(name: str, function: Callable[[], None]) -> None:
     possible then.
 
     Args:
-        name: the full name of a top-level module.
+        name: the full name of a module.
         function: takes nothing; an exception of it fails the import.
     """
     if name not in sys.modules:
