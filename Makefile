@@ -73,7 +73,7 @@ format: $(READY)  ## format the code
 
 bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/import_time.py
-	@$(BIN)/python benchmarks/training.py
+	@$(BIN)/python benchmarks/families.py
 	@$(BIN)/python benchmarks/save.py
 	@$(BIN)/python benchmarks/digest.py
 	@$(BIN)/python benchmarks/record.py
