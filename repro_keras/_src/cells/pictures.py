@@ -2,11 +2,12 @@
 
 import html
 import math
+import urllib.parse
 
 from repro_keras._src.report import pictures
 
-_WIDTH, _HEIGHT, _LEFT = 360, 96, 56
-_SIGNS = {True: ("✓", "#2e9d4f"), False: ("≠", "#d9482b"), None: ("●", "#7a7f87")}
+_WIDTH, _HEIGHT, _GRAY = 360, 88, "#7a7f87"
+_SIGNS = {True: ("✓", "#2e9d4f"), False: ("≠", "#d9482b"), None: ("●", _GRAY)}
 
 
 def badge(title: str, said: str, same: bool | None, losses: list[float]) -> str:
@@ -27,21 +28,26 @@ def badge(title: str, said: str, same: bool | None, losses: list[float]) -> str:
 
 
 def plot(losses: list[float]) -> str:
-    """A small plot of losses, as SVG; empty where there are fewer than two finite ones."""
+    """A small plot of losses, as an image; empty where there are fewer than two finite ones.
+
+    JupyterLab takes SVG out of a notebook that it does not trust, and leaves the texts in it: so
+    this is an image with the SVG in its address, and its texts are under it.
+    """
     finite = [loss for loss in losses if math.isfinite(loss)]
     if len(finite) < 2:
         return ""
-    low, high, wide, tall = min(finite), max(finite), _WIDTH - _LEFT - 4, _HEIGHT - 20
+    low, high, wide, tall = min(finite), max(finite), _WIDTH - 8, _HEIGHT - 8
     lines = pictures.strokes(list(enumerate(losses)), len(losses), wide)
     path = pictures.drawn(lines, low, high, len(losses), wide, tall)
+    drawing = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" fill="none">'
+        f'<path d="M4 4V{4 + tall}H{4 + wide}" stroke="{_GRAY}" stroke-opacity=".6"/>'
+        f'<path d="{path}" transform="translate(4 4)" stroke="#3f8fd2" stroke-width="1.5" '
+        'stroke-linecap="round" stroke-linejoin="round"/></svg>'
+    )
     label = f"loss of {len(losses)} steps, from {finite[0]:.4g} to {finite[-1]:.4g}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'role="img" aria-label="{label}" font-family="sans-serif" font-size="11">'
-        f'<path d="M{_LEFT} 4V{4 + tall}H{_WIDTH - 4}" fill="none" stroke="currentColor" '
-        f'stroke-opacity=".4"/><path d="{path}" transform="translate({_LEFT} 4)" fill="none" '
-        'stroke="#3f8fd2" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round"/>'
-        f'<g fill="currentColor" text-anchor="end"><text x="{_LEFT - 4}" y="13">{high:.4g}</text>'
-        f'<text x="{_LEFT - 4}" y="{4 + tall}">{low:.4g}</text>'
-        f'<text x="{_WIDTH - 4}" y="{_HEIGHT - 3}">step {len(losses)}</text></g></svg>'
+        f'<img src="data:image/svg+xml,{urllib.parse.quote(drawing, safe=" /:=")}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" alt="{label}">'
+        f"<br>{len(losses)} steps; loss {low:.4g} (bottom) to {high:.4g} (top)"
     )
