@@ -89,6 +89,8 @@ class _Extension:
     def _begin(self, info) -> None:
         if self._open.info is not None:
             return  # a cell inside of a cell, as `%%capture` runs one
+        if not info.store_history:
+            return  # no cell, but what an editor asks the kernel, as VS Code does for variables
         given = naming.given_name(info.raw_cell)
         name = given or naming.name_of(info.raw_cell)
         self._open.info, self._open.name = info, name

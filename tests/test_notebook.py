@@ -12,7 +12,8 @@ import nbformat
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fresh import ROOT, run_json
+from fresh import ROOT, TENSORFLOW_FIRST, environment, run_json
+from jupyter_client.manager import KernelManager
 from PIL import Image
 
 from repro_keras._src import record
@@ -497,6 +498,162 @@ def test_in_a_kernel_with_and_without_the_extension(tmp_path):
     result = verify("--yes", "--twice", make(tmp_path / "plain.ipynb", *map(str.strip, sources)))
     assert result.exit_code == 1
     assert "First difference. Cell 2, stdout, line 2" in result.stdout
+
+
+class Kernel:
+    """A kernel, and what editors ask of it; VS Code's environment, and the way it names cells."""
+
+    def __init__(self, folder):
+        editor = {"VSCODE_PID": "1", "VSCODE_CWD": str(folder), "PYDEVD_USE_FRAME_EVAL": "NO"}
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(
+            env={**environment(), **editor, "PYTHONHASHSEED": "0"}, cwd=str(folder)
+        )
+        self._client = self._manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=120)
+
+    def end(self):
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+    def cell(self, source):
+        """Runs a cell: what it showed, its warnings and the number beside it."""
+        metadata = {"cellId": f"vscode-notebook-cell:/n.ipynb#W{len(source)}sZmlsZQ=="}
+        return self._execute(source, metadata, silent=False, store_history=True)
+
+    def ask(self, source, *, silent):
+        """What VS Code does for its list of variables, at its start, and for data frames."""
+        return self._execute(source, {}, silent=silent, store_history=False)
+
+    def _execute(self, source, metadata, **kind):
+        content = {"code": source, "user_expressions": {}, "allow_stdin": False, **kind}
+        message = self._client.session.msg("execute_request", content, metadata=metadata)
+        self._client.shell_channel.send(message)
+        shown, stream = [], ""
+        while True:
+            said = self._client.get_iopub_msg(timeout=120)
+            content = said["content"]
+            if said["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            if said["msg_type"] == "stream":
+                stream += content["text"]
+            elif said["msg_type"] in ("display_data", "execute_result"):
+                shown.append(content["data"]["text/plain"])
+            elif said["msg_type"] == "error":
+                raise AssertionError("\n".join(content["traceback"]))
+            elif content.get("execution_state") == "idle":
+                break
+        reply = self._client._recv_reply(message["header"]["msg_id"], timeout=120)
+        warned = re.findall("ReproWarning: (.*)", stream)
+        return shown, warned, reply["content"]["execution_count"]
+
+    def other_requests(self):
+        for reply in (
+            self._client.complete("net.f", 5, reply=True, timeout=60),
+            self._client.inspect("net", 3, reply=True, timeout=60),
+        ):
+            assert reply["content"]["status"] == "ok"
+
+
+VARIABLES = """
+import json as _VSCODE_json, builtins as _VSCODE_builtins
+_VSCODE_found = [
+    [name, str(_VSCODE_builtins.getattr(value, "shape", None)), _VSCODE_builtins.repr(value)]
+    for name, value in _VSCODE_builtins.dict(_VSCODE_builtins.globals()).items()
+    if not name.startswith("_")
+]
+_VSCODE_builtins.print(_VSCODE_json.dumps(_VSCODE_found))
+del _VSCODE_found, _VSCODE_json, _VSCODE_builtins
+"""
+DRAWS = "import numpy; numpy.random.rand(); 'drawn'"
+WHERE = "from repro_keras._src import seeding; seeding.current_frame().prefix or 'the top'"
+
+
+@pytest.mark.slow
+def test_what_an_editor_asks_is_no_cell(tmp_path):
+    (tmp_path / "nets.py").write_text(NETS)
+    kernel = Kernel(tmp_path)
+    try:
+        kernel.ask("%matplotlib inline\n__vsc_ipynb_file__ = 'n.ipynb'", silent=False)
+        kernel.cell("%load_ext autoreload\n%autoreload 2")
+        kernel.cell("%load_ext repro_keras")
+        kernel.cell("%repro record on")
+        kernel.cell("1 + 1")
+        loaded = "import sys; sorted({'keras', 'tensorflow'} & set(sys.modules))"
+        assert kernel.cell(loaded)[0] == ["[]"]  # autoreload looks at every module
+        kernel.cell("import nets, numpy as np, repro_keras as keras\nfrom repro_keras import repro")
+        kernel.cell("x = np.ones((8, 4), 'float32')")
+        build, fit, digest = "net = nets.build()", TRAINS_NET, "repro.digest(net)"
+
+        assert kernel.cell(build)[:2] == ([], [])
+        (badge,), warned, number = kernel.cell(fit)
+        assert warned == []
+        assert f"In [{number}] recorded 8 steps" in badge
+        first = kernel.cell(digest)[0]
+        count = kernel.cell("float(keras.random.normal(()))")
+        for silent in (False, True):
+            for _ in range(2):
+                for source in (VARIABLES, DRAWS, "%who", fit, "keras.layers.Dense(1)", WHERE):
+                    shown, warned, _ = kernel.ask(source, silent=silent)
+                    assert warned == []
+                    assert not any("recorded" in text for text in shown)
+                assert shown == ([] if silent else ["'the top'"])  # of the last one, `WHERE`
+            kernel.other_requests()
+            again = kernel.cell(build)
+            assert again[:2] == ([], [])
+            kernel.ask(VARIABLES, silent=silent)
+            (badge,), warned, now = kernel.cell(fit)
+            assert warned == []
+            assert badge.endswith(f"the same as In [{number}]")
+            assert now == again[2] + 1  # and none in between
+            number = now
+            assert kernel.cell(digest)[0] == first
+            assert kernel.cell("float(keras.random.normal(()))")[0] == count[0]
+
+        # A module that is edited is another builder from the next cell on.
+        (tmp_path / "nets.py").write_text(NETS.replace("Dense(3)", "Dense(3, use_bias=False)"))
+        kernel.cell(build)
+        (badge,), warned, _ = kernel.cell(fit)
+        assert "different from" in badge
+        (tmp_path / "nets.py").write_text(NETS + "\n# as it was\n")
+        kernel.cell(build)
+        kernel.cell(fit)
+        assert kernel.cell(digest)[0] == first
+    finally:
+        kernel.end()
+
+
+NETS = """
+import repro_keras as keras
+from repro_keras import repro
+
+@repro.scope
+def build():
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)])
+    net.compile("sgd", "mse")
+    return net
+"""
+TRAINS_NET = "net.fit(x, x[:, :3], epochs=2, batch_size=2, verbose=0);"
+
+
+def test_tensorflow_that_started_first_is_said():
+    result = run_json("-c", IN_IPYTHON + STARTED_FIRST, env=TENSORFLOW_FIRST)
+    (said,) = result["said"]
+    assert said.startswith("TensorFlow was started in this kernel before repro_keras was loaded")
+    assert result["works"] == [True, []]
+
+
+STARTED_FIRST = """
+cell("import tensorflow as tf; threading = tf.config.threading")
+cell("threading.set_intra_op_parallelism_threads(1)")
+cell("threading.set_inter_op_parallelism_threads(1); tf.zeros(())")
+cell("%load_ext repro_keras")
+first = said[:]
+cell("import repro_keras as keras")
+draw = "float(keras.random.normal(()))"
+print(json.dumps({"said": first, "works": [cell(draw) == cell(draw), said]}))
+"""
 
 
 NOTEBOOKS = ROOT / "notebooks"
