@@ -7,8 +7,8 @@ import json
 import msgspec
 import pytest
 from click.testing import CliRunner
+from projects import edit, make_project, records, shell
 from test_cli import command, loaded_by
-from test_run import edit, make_project, records, shell
 
 from repro_keras._src import bits, project, record
 from repro_keras._src.comparing import causes, compare

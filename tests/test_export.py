@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
+from projects import make_project, records, shell
 from test_record import TRAIL, statement
-from test_run import make_project, records, shell
 
 from repro_keras._src import atomic, record
 from repro_keras._src.errors import ExportError, SaveError

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_run import edit, records, shell
+from projects import edit, records, shell
 
 from repro_keras._src import project, record
 from repro_keras._src.comparing import causes

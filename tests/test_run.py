@@ -10,67 +10,14 @@ import subprocess
 import sys
 import time
 
-import forks
 import msgspec
 import pytest
-from fresh import ROOT, SCRIPTS, environment
+from fresh import SCRIPTS, environment
+from projects import SCRIPT, edit, make_project, records, shell
 from test_cli import COMMAND, command
 
 from repro_keras._src import cpu, record
 from repro_keras._src.runs import journal, launch, verify
-
-SCRIPT = """
-import json, sys
-import numpy as np
-import repro_keras as keras
-from helper import data
-from repro_keras import repro
-
-x, y = data()
-model = keras.Sequential(
-    [keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dropout(0.2),
-     keras.layers.Dense(1)]
-)
-model.compile("adam", "mse", metrics=["mae"])
-model.fit(x, y, epochs=3, verbose=0, batch_size=16, validation_data=(x[:10], y[:10]))
-model.save("net.keras")
-print("arguments", sys.argv[1:])
-print(repro.digest(model))
-"""
-HELPER = """
-import numpy as np
-
-def data():
-    x = np.loadtxt("data/numbers.csv", delimiter=",").astype("float32")
-    return x, x.sum(1)
-"""
-
-
-def shell(*arguments, cwd, cores=None, **variables):
-    prefix = ["taskset", "-c", cores] if cores else []
-    return subprocess.run(
-        [*prefix, COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        env={**environment(), **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def make_project(folder):
-    (folder / "data").mkdir(parents=True)
-    (folder / ".repro").mkdir()
-    (folder / "train.py").write_text(SCRIPT)
-    (folder / "helper.py").write_text(HELPER)
-    rows = (",".join(f"{(7 * i + 3 * j) % 11 / 10:.1f}" for j in range(8)) for i in range(100))
-    (folder / "data" / "numbers.csv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
-def records(folder):
-    return sorted((folder / ".repro" / "runs").glob("*/record.json"), key=os.path.getmtime)
 
 
 @pytest.fixture(scope="module")
@@ -169,12 +116,6 @@ def test_verify_asks_first(changed):
     assert "This runs `python train.py --size 3" in result.stderr
     assert "say --yes" in result.stderr
     assert len(records(changed)) == 1
-
-
-def edit(path, old, new):
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(
@@ -280,45 +221,6 @@ def test_what_the_guarantee_does_not_cover_is_not_judged(changed):
 
 
 # Ways to train
-
-TRUE_LOSSES = (
-    "fit",
-    "two fits",
-    "eager fit",
-    "mixed precision",
-    "accumulation",
-    "gan",
-    "train_on_batch",
-    "eager loop",
-    "graph loop",
-    "compiled loop",
-    "variables",
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [*TRUE_LOSSES, "steps_per_execution", "loop in a graph"])
-def test_the_true_loss_of_every_step_is_recorded(kind, tmp_path):
-    shutil.copy(SCRIPTS / "loops.py", tmp_path)
-    result = shell("run", "loops.py", kind, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    (path,) = records(tmp_path)
-    run = record.read(path).predicate
-    losses = [loss for segment in run.trail for loss in segment.steps.loss]
-    said = json.loads(result.stdout.splitlines()[-1])
-    if kind in TRUE_LOSSES:
-        assert losses == said["losses"]
-    else:
-        assert len(losses) == {"steps_per_execution": 48, "loop in a graph": 10000}[kind]
-        assert None not in losses
-    assert not any(segment.lost for segment in run.trail)
-    assert [model.name for model in run.models] != []
-    rates = {rate for segment in run.trail for rate in segment.steps.learning_rate}
-    assert len(rates) > 2 if kind.endswith(" loop") else len(rates) <= 2
-    # Recording changes nothing.
-    assert forks.run_json("loops.py", kind) == said
-    if kind in ("gan", "graph loop", "steps_per_execution", "loop in a graph"):
-        assert shell("verify", "--yes", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow
@@ -512,83 +414,3 @@ def test_ls_show_and_gc(recorded, tmp_path):
     assert not path.exists()
     assert "no runs here yet" in shell("ls", cwd=folder).stderr
     assert command("completion", "bash").stdout.startswith("_repro_keras_completion()")
-
-
-# Examples
-
-
-def names():
-    sys.path.insert(0, str(ROOT / "examples"))
-    import verify_records
-
-    return verify_records.NAMES
-
-
-def test_every_example_has_a_record_of_its_code():
-    scripts = {p.stem for p in (ROOT / "examples").glob("*.py")}
-    assert set(names()) == scripts - {"demo", "real_data", "verify_records"}
-    for name in names():
-        statement = record.read(ROOT / "examples" / "records" / f"{name}.json")
-        for file in statement.predicate.code.files:
-            content = (ROOT / file.path).read_bytes()
-            size = len(content)
-            assert size == file.size, (
-                f"{file.path} has changed: examples/verify_records.py --update"
-            )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", names())
-def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_path):
-    for file in (f"{name}.py", "real_data.py"):
-        shutil.copy(ROOT / "examples" / file, tmp_path)
-    (tmp_path / ".repro").mkdir()
-    # Plain Keras 2 cannot write .weights.h5 in graphs.
-    weights = "out.h5" if name == "legacy_recipe" else "out.weights.h5"
-    arguments = [f"{name}.py", "--epochs=1", f"--weights={weights}", "--plot=plot.png"]
-    result = shell("run", *arguments, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    result = shell("verify", "--yes", "--json", cwd=tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
-    found = {row["what"]: row["same"] for row in json.loads(result.stdout)["rows"]}
-    assert found["files"] is True
-    plain = []
-    for _ in range(2):
-        script, *rest = arguments
-        forks.run(tmp_path / script, *rest, cwd=tmp_path, env={"REPRO_KERAS_OFF": "1"})
-        files = sorted(tmp_path.glob(f"{weights}*"))  # a Saver makes several
-        plain.append([path.read_bytes() for path in files])
-    assert plain[0] != []
-    # Its recipe repeats with plain Keras 2 too; tests/test_v1_keras.py has the control without it.
-    assert (plain[0] != plain[1]) is (name != "legacy_recipe")
-
-
-def texts_of_any_cpu(path):
-    """What a notebook has stored as text, but for cells that say that it depends on the CPU."""
-    for cell in json.loads(path.read_text())["cells"]:
-        if "depends-on-cpu" not in cell["metadata"].get("tags", []):
-            for output in cell.get("outputs", []):
-                data = output.get("data", {})
-                if "image/png" not in data:
-                    yield "".join(output.get("text") or data["text/plain"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "steps"),
-    [("01_swap_the_import", 504), ("03_rerun_a_paper", 2772), ("04_low_level_tensorflow", 300)],
-)
-def test_a_notebook_is_the_same_again(name, steps):
-    target = f"notebooks/{name}.ipynb"
-    result = shell("run", "--json", target, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout.splitlines()[-1])
-    assert found["steps"] == steps
-    for text in texts_of_any_cpu(ROOT / target):
-        assert text in result.stdout
-    folder = ROOT / ".repro" / "runs" / found["id"]
-    verified = shell("verify", "--yes", "--json", found["id"], cwd=ROOT)
-    assert verified.returncode == 0, verified.stdout + verified.stderr
-    again = json.loads(verified.stdout)["run"]
-    for name in (folder.name, again):
-        shutil.rmtree(ROOT / ".repro" / "runs" / name)

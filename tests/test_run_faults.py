@@ -10,8 +10,8 @@ import time
 import msgspec
 import pytest
 from fresh import environment
+from projects import records, shell
 from test_cli import COMMAND
-from test_run import records, shell
 
 from repro_keras._src import machine, project, record
 from repro_keras._src.runs import store
