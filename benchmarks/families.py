@@ -316,8 +316,9 @@ def described(ratios: list[float], limit: float = math.inf) -> str:
 HEAD = """# What repro_keras costs in training and inference
 
 On one core of an {cpu}, {date}, with {versions} and Python {python}: {generations} generations of
-processes, {rounds} rounds each, {minutes:.0f} minutes. Made by `python benchmarks/families.py`,
-which says how it measures; `make bench` runs it.
+processes, {rounds} rounds each, {minutes:.0f} minutes, at a load average of {load:.0f}, of which
+this is 1. Made by `python benchmarks/families.py`, which says how it measures; `make bench` runs
+it.
 
 All are at one thread. The first column is plain Keras with `jit_compile=False`, in milliseconds a
 batch. The next ones are times that, and the last three times what they name: the median of the
@@ -348,6 +349,7 @@ def report(measured: Measured, generations: int, rounds: int, minutes: float) ->
         generations=generations,
         rounds=rounds,
         minutes=minutes,
+        load=os.getloadavg()[1],
         onednn="on" if _pywrap_util_port.IsMklEnabled() else "off",
         **LIMITS,
     )
