@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repro_keras._src import bits, digest, scripts
@@ -107,6 +107,7 @@ json_values = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(json_values)
 def test_canonical_json_is_json_and_a_fixed_point(value):
     text = bits.canonical_json(value)
