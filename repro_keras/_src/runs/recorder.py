@@ -3,6 +3,7 @@
 Nothing here knows private names of Keras: the patches `fits` and `steps` call it.
 """
 
+import array
 import contextlib
 import os
 import random
@@ -239,8 +240,7 @@ class Recorder:
         if self._fits and self._fits[-1]["model"] is None:
             fit = self._fits[-1]
             fit["model"] = self.model(fit["object"])
-            drawn = {name: _hex_digest(state) for name, state in self.global_generators().items()}
-            self._journal.write("fit_begin", **_plain(fit), generators=drawn)
+            self._journal.write("fit_begin", **_plain(fit), generators=self._drawn())
 
     def epoch(self, epoch: int, logs: dict) -> None:
         """An epoch of the innermost `fit` is over."""
@@ -393,6 +393,13 @@ class Recorder:
         if weights and generators:
             found[f"model/{number}/generators"] = _hex_digest(generators)
         return found
+
+    def _drawn(self) -> dict[str, str]:
+        """The digests of the global generators, in a form that takes a fraction of a millisecond."""
+        found = self.global_generators()
+        version, state, gauss = found["python"]
+        found["python"] = [version, array.array("I", state).tobytes().hex(), gauss]
+        return {name: _hex_digest(state) for name, state in found.items()}
 
     def global_generators(self) -> dict:
         """The states of the generators that are drawn from without a name, by whose they are."""
