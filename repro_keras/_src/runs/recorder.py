@@ -395,7 +395,7 @@ class Recorder:
         return found
 
     def _drawn(self) -> dict[str, str]:
-        """The digests of the global generators, in a form that takes a fraction of a millisecond."""
+        """The digests of the global generators, in a form that is quick to digest."""
         found = self.global_generators()
         version, state, gauss = found["python"]
         found["python"] = [version, array.array("I", state).tobytes().hex(), gauss]
