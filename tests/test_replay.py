@@ -5,13 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from projects import edit, records, shell
+from test_record import TRAIL, statement
 
 from repro_keras._src import project, record
 from repro_keras._src.comparing import causes
 from repro_keras._src.replaying import places
 from repro_keras._src.replaying.seen import Seen, State, Tensor
 from repro_keras._src.runs import kept, store
+from repro_keras.cli import main
 
 # Places
 
@@ -143,6 +146,30 @@ def test_small_files_are_kept_as_they_were(tmp_path):
     written(b"a = 1\n")
     assert kept.as_it_was(home, large) is None
     assert {path.name for path in kept.unused(home, [])} == {first.sha256, second.sha256}
+
+
+def test_gc_removes_the_copies_that_no_run_needs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home = project.Project(tmp_path)
+    folder = store.new(home)
+    for name in (b"needed", b"not needed"):
+        (tmp_path / "train.py").write_bytes(name)
+        digest = project.sha256(tmp_path / "train.py")
+        kept.keep(folder, tmp_path / "train.py", digest, len(name))
+        if name == b"needed":
+            file = record.File(path="train.py", sha256=digest, size=len(name))
+    code = record.Code(kind="script", target="train.py", files=[file])
+    record.write(folder / store.RECORD, statement(TRAIL, code=code))
+
+    def left():
+        return [path.name for path in (tmp_path / ".repro" / "kept").iterdir()]
+
+    assert CliRunner().invoke(main, ["gc", "--yes", "--dry-run"]).exit_code == 0
+    assert len(left()) == 2
+    assert CliRunner().invoke(main, ["gc", "--yes"]).exit_code == 0
+    assert left() == [file.sha256]
+    assert CliRunner().invoke(main, ["gc", "--yes", "--keep=0"]).exit_code == 0
+    assert left() == []
 
 
 def test_lines_that_differ():

@@ -153,6 +153,8 @@ def _replayed(side: Side, look: request.Look, from_states: bool) -> Iterator[Rep
         terminal.clear()
         found = seen.read(folder)
         run = finished.statement.predicate
+        if run.status == "interrupted" and side.statement.predicate.status != "interrupted":
+            raise KeyboardInterrupt
         steps = record.steps_of(run.trail)
         if found is None or (not found.tensors and found.missed is None and steps < look.step):
             raise RunError(_why_not(side, folder, finished, steps, look.step))

@@ -45,9 +45,9 @@ def main() -> None:
     except BaseException as failure:
         status, error, code = "failed", type(failure).__name__, 1
         _print(failure)
-    if looking is not None:
-        looking.leave()
     if os.getpid() == own:  # and no child that the script forked
+        if looking is not None:
+            looking.leave()
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # what came out is digested whole
         (recorder.current or _begin(folder, wanted)).finish(status, error)
         signal.signal(signal.SIGINT, handler or signal.default_int_handler)
