@@ -1,6 +1,7 @@
 """The configuration: values, stages, what it sets, and what it says when it is too late."""
 
 import archspec.cpu
+import numpy as np
 import pytest
 from fresh import error_of, run, run_json
 
@@ -321,6 +322,7 @@ def test_there_asking_for_machine_is_silent_and_for_portable_an_error():
 def test_what_a_cpu_lacks(monkeypatch, tmp_path):
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(cpu, "_CPUS", file)
+    monkeypatch.setattr(cpu, "_features", cpu._features.__wrapped__)
     monkeypatch.setattr(cpu.platform, "machine", lambda: "x86_64")
     for text, missing in (
         ("flags\t: avx avx2 fma f16c\n", ()),
@@ -334,6 +336,47 @@ def test_what_a_cpu_lacks(monkeypatch, tmp_path):
     assert cpu.lacking.__wrapped__() == tuple(f for f in ("avx2", "fma") if f not in host)
     monkeypatch.setattr(cpu.platform, "machine", lambda: "arm64")
     assert cpu.lacking.__wrapped__() == ("x86-64",)
+
+
+def test_what_numpy_has_beyond_avx2(monkeypatch, tmp_path):
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(cpu, "_CPUS", file)
+    monkeypatch.setattr(cpu, "_features", cpu._features.__wrapped__)
+    file.write_text("flags\t: avx avx2 fma f16c\n")
+    assert cpu.beyond_in_numpy() is None
+    file.write_text("flags\t: avx avx2 fma f16c avx512f avx512cd\n")
+    named = set(cpu.beyond_in_numpy().split())
+    known = set(np._core._multiarray_umath.__cpu_dispatch__)
+    assert named == {name for name in known if name.startswith(("AVX512", "X86_V4"))}
+    for version, count in (((2, 0), 8), ((2, 2), 8), ((2, 3), 9), ((2, 4), 3), ((3, 0), 3)):
+        monkeypatch.setattr(cpu, "_version_of_numpy", lambda version=version: version)
+        assert len(cpu.beyond_in_numpy().split()) == count
+    monkeypatch.setattr(cpu, "_version_of_numpy", lambda: None)
+    assert cpu.beyond_in_numpy() is None
+
+
+WITH_AVX512 = ELSEWHERE[: ELSEWHERE.index("with warnings")].replace("avx f16c", "avx2 fma avx512f")
+USED = """
+import os
+import repro_keras
+import numpy as np
+used = np.lib.introspect.opt_func_info("^(exp|sin)$")
+current = [loop["current"] for loops in used.values() for loop in loops.values()]
+print(json.dumps([os.environ.get("NPY_DISABLE_CPU_FEATURES", ""), " ".join(current)]))
+"""
+
+
+def test_numpy_leaves_avx512_out_under_portable():
+    strict = {"PYTHONWARNINGS": "error::ImportWarning"}  # NumPy warns of names it does not know
+    switch, used = run_json("-c", WITH_AVX512 + USED, env=strict)
+    assert "AVX512_ICL" in switch
+    assert "AVX512" not in used.replace("X86_V4", "AVX512")
+    own = {"NPY_DISABLE_CPU_FEATURES": "AVX2" if np.__version__ < "2.4" else "X86_V3"}
+    switch, used = run_json("-c", WITH_AVX512 + USED, env=own)
+    assert switch.startswith(f"{own['NPY_DISABLE_CPU_FEATURES']} ")
+    assert "X86_V3" not in used  # NumPy heeds the switch
+    assert "AVX2" not in used
+    assert run_json("-c", WITH_AVX512 + USED, env={"REPRO_KERAS_GUARANTEE": "machine"})[0] == ""
 
 
 KERNELS = """

@@ -116,6 +116,7 @@ BLAS_SWITCHES = (
 )
 _GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _ONEDNN_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
+_NUMPY_SWITCH = "NPY_DISABLE_CPU_FEATURES"
 _XLA_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_enable_platform_dependent_math=false"
 
 started_before = False
@@ -133,6 +134,9 @@ def switches(config: ReproConfig) -> dict[str, str | None]:
     result["TF_ENABLE_ONEDNN_OPTS"] = "1"
     result["ONEDNN_MAX_CPU_ISA"] = "AVX2" if portable else "DEFAULT"
     result["OPENBLAS_CORETYPE"] = blas.KERNELS if portable else None
+    features = _outside.get(_NUMPY_SWITCH)
+    beyond = cpu.beyond_in_numpy() if portable else None
+    result[_NUMPY_SWITCH] = f"{features} {beyond}" if features and beyond else beyond or features
     flags = _outside.get("XLA_FLAGS")
     if portable:  # the last one wins
         flags = f"{flags} {_XLA_FLAGS}" if flags else _XLA_FLAGS

@@ -1,11 +1,28 @@
-"""What guarantee `portable` needs of the CPU; `import repro_keras` asks, so it must be quick."""
+"""What guarantee `portable` needs of the CPU, and what NumPy must not use of it.
+
+`import repro_keras` asks, so it must be quick.
+"""
 
 import functools
+import importlib.util
 import platform
+import re
 from collections.abc import Container
+from pathlib import Path
 
 _NEEDED = ("avx2", "fma")
 _CPUS = "/proc/cpuinfo"
+_BEYOND = "avx512f"
+_BEYOND_IN_NUMPY = {
+    (2, 4): "X86_V4 AVX512_ICL AVX512_SPR",
+    (2, 3): "AVX512F AVX512CD AVX512_KNL AVX512_KNM AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL "
+    "AVX512_SPR",
+    (2, 0): "AVX512F AVX512CD AVX512_KNL AVX512_KNM AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
+}
+"""From a version on: what NumPy calls the instructions beyond AVX2 that it has functions for.
+
+It warns of names that it does not know.
+"""
 
 
 @functools.cache
@@ -17,6 +34,33 @@ def lacking() -> tuple[str, ...]:
     return tuple(name for name in _NEEDED if name not in features)
 
 
+def beyond_in_numpy() -> str | None:
+    """What NumPy must leave out, for NPY_DISABLE_CPU_FEATURES; `None` where there is nothing.
+
+    Its exp, sin and the like give other last bits with AVX-512.
+    """
+    if _BEYOND not in _features():
+        return None
+    version = _version_of_numpy()
+    known = [names for since, names in _BEYOND_IN_NUMPY.items() if version and version >= since]
+    return known[0] if known else None
+
+
+@functools.cache
+def _version_of_numpy() -> tuple[int, int] | None:
+    """Without importing it, nor `importlib.metadata`, which takes as long."""
+    found = importlib.util.find_spec("numpy")
+    if found is None or found.origin is None:
+        return None
+    try:
+        text = Path(found.origin).with_name("version.py").read_text()
+    except OSError:
+        return None
+    version = re.search(r"""version = ["'](\d+)\.(\d+)""", text)
+    return None if version is None else (int(version[1]), int(version[2]))
+
+
+@functools.cache
 def _features() -> Container[str]:
     try:
         with open(_CPUS) as file:

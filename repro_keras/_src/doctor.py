@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import os
+import re
 import sys
 
 from repro_keras._src import backends, blas, config, guard, patches
@@ -112,7 +113,7 @@ def findings() -> list[str]:
         found.append(f"Patches left out: {', '.join(sorted(patches.left_out))}.")
     found += [f"{file}, line {line}: {said}" for (file, line), said in guard.caught.items()]
     found += backends.amiss(config.config())
-    return found + _large_pools() + _other_kernels() + _not_compared()
+    return found + _large_pools() + _other_kernels() + _beyond_avx2() + _not_compared()
 
 
 def _large_pools() -> list[str]:
@@ -139,6 +140,22 @@ def _other_kernels() -> list[str]:
         "script."
         for library, kernels in blas.kernels().items()
         if kernels != blas.KERNELS
+    ]
+
+
+def _beyond_avx2() -> list[str]:
+    if "numpy" not in sys.modules or config.config().guarantee != "portable":
+        return []
+    import numpy as np
+
+    used = np.lib.introspect.opt_func_info("^(exp|sin)$")
+    targets = {loop["current"] for loops in used.values() for loop in loops.values()}
+    if not any(re.match("AVX512|X86_V4", target) for target in targets):
+        return []
+    return [
+        "NumPy's exp, sin and the like are computed with AVX-512, which other makes of CPU do not "
+        "have: it was imported before repro_keras. Move `import repro_keras` to the top of the "
+        "script."
     ]
 
 
