@@ -101,7 +101,9 @@ def test_another_shape_and_a_tensor_that_one_has_alone(tmp_path):
     _, found = place_of(tmp_path, [("a", x)], [("a", x[:1])])
     assert (found.recorded, found.now) == ("float32 (2, 3)", "float32 (1, 3)")
     _, found = place_of(tmp_path, [("a", x), ("b", x)], [("a", x)])
-    assert (found.what, found.now) == ("b", "not there")
+    assert (found.what, found.recorded, found.now) == ("b", "float32 (2, 3)", "not there")
+    _, found = place_of(tmp_path, [("a", x)], [("a", x), ("b", x)])
+    assert (found.what, found.recorded, found.now) == ("b", "not there", "float32 (2, 3)")
 
 
 def test_the_first_state_that_differs():

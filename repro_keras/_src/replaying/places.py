@@ -79,7 +79,11 @@ def generators(one: Seen, other: Seen) -> str:
     return ""
 
 
-def first_tensor(one: Seen, other: Seen) -> tuple[int, list[tuple[Tensor, Tensor | None]]] | None:
+Pair = tuple[Tensor | None, Tensor | None]
+"""A tensor of two replays; `None` where one does not have it."""
+
+
+def first_tensor(one: Seen, other: Seen) -> tuple[int, list[Pair]] | None:
     """The first tensors of the step that differ.
 
     Returns:
@@ -88,16 +92,15 @@ def first_tensor(one: Seen, other: Seen) -> tuple[int, list[tuple[Tensor, Tensor
     """
     ours, theirs = _in_order(one.tensors), _in_order(other.tensors)
     names = {tensor.what: tensor for tensor in theirs}
-    pairs = [(tensor, names.get(tensor.what)) for tensor in ours]
-    for number, (a, b) in enumerate(pairs):
-        if b is None or _of(a) != _of(b):
-            if not _is_given(a):
-                return number, [(a, b)]
-            rest = [p for p in pairs[number:] if _is_given(p[0])]
-            return number, [(a, b) for a, b in rest if b is None or _of(a) != _of(b)]
     known = {tensor.what for tensor in ours}
-    more = [(tensor, None) for tensor in theirs if tensor.what not in known]
-    return (len(pairs), more[:1]) if more else None
+    pairs: list[Pair] = [(tensor, names.get(tensor.what)) for tensor in ours]
+    pairs += [(None, tensor) for tensor in theirs if tensor.what not in known]
+    differ = [number for number, (a, b) in enumerate(pairs) if _of(a) != _of(b)]
+    if not differ:
+        return None
+    if not _is_given(*pairs[differ[0]]):
+        return differ[0], [pairs[differ[0]]]
+    return differ[0], [pairs[n] for n in differ if _is_given(*pairs[n])]
 
 
 def _in_order(tensors: list[Tensor]) -> list[Tensor]:
@@ -105,15 +108,20 @@ def _in_order(tensors: list[Tensor]) -> list[Tensor]:
     return sorted(tensors, key=lambda t: (not _is_given(t), t.part == "data"))
 
 
-def _is_given(tensor: Tensor) -> bool:
+def _is_given(*pair: Tensor | None) -> bool:
+    tensor = next(tensor for tensor in pair if tensor is not None)
     return tensor.part == "data" or tensor.what.endswith(look.BEFORE)
 
 
-def _of(tensor: Tensor) -> tuple:
-    return tensor.dtype, tensor.shape, tensor.digest
+def _of(tensor: Tensor | None) -> tuple | None:
+    return tensor and (tensor.dtype, tensor.shape, tensor.digest)
 
 
-def place(pairs: list[tuple[Tensor, Tensor | None]], folders: list[Path], step: int) -> Place:
+def _form(tensor: Tensor | None) -> str:
+    return "not there" if tensor is None else f"{tensor.dtype} {tuple(tensor.shape)}"
+
+
+def place(pairs: list[Pair], folders: list[Path], step: int) -> Place:
     """What differs first, with its values.
 
     Args:
@@ -121,13 +129,13 @@ def place(pairs: list[tuple[Tensor, Tensor | None]], folders: list[Path], step: 
         folders: where the replays left their tensors.
         step: the step.
     """
-    (a, b), *rest = pairs
-    also = [tensor.what for tensor, _ in rest]
+    first, *also = (next(tensor for tensor in pair if tensor is not None) for pair in pairs)
+    also = [tensor.what for tensor in also]
+    a, b = pairs[0]
+    if a is None or b is None or (a.dtype, a.shape) != (b.dtype, b.shape):
+        forms = {"recorded": _form(a), "now": _form(b)}
+        return Place(step, first.part, first.what, **forms, also=also)
     count = int(np.prod(a.shape))
-    if b is None or (a.dtype, a.shape) != (b.dtype, b.shape):
-        said = "not there" if b is None else f"{b.dtype} {tuple(b.shape)}"
-        ours = f"{a.dtype} {tuple(a.shape)}"
-        return Place(step, a.part, a.what, recorded=ours, now=said, also=also)
     x, y = a.read(folders[0]), b.read(folders[1])
     if x is None or y is None:
         return Place(step, a.part, a.what, elements=count, also=also)
