@@ -133,8 +133,7 @@ def place(pairs: list[Pair], folders: list[Path], step: int) -> Place:
     also = [tensor.what for tensor in also]
     a, b = pairs[0]
     if a is None or b is None or (a.dtype, a.shape) != (b.dtype, b.shape):
-        forms = {"recorded": _form(a), "now": _form(b)}
-        return Place(step, first.part, first.what, **forms, also=also)
+        return Place(step, first.part, first.what, recorded=_form(a), now=_form(b), also=also)
     count = int(np.prod(a.shape))
     x, y = a.read(folders[0]), b.read(folders[1])
     if x is None or y is None:
