@@ -26,6 +26,7 @@ from repro_keras._src.comparing import causes, compare
 from repro_keras._src.errors import RunError
 from repro_keras._src.exports import archive, layout, reading, sign
 from repro_keras._src.runs import checks, launch, store, terminal, verify
+from repro_keras._src.words import shell
 
 
 @click.command("verify")
@@ -130,6 +131,9 @@ def _show_verdict(path, statement, finished, verdict, reasons, signature, as_jso
     for reason in reasons:
         tables.say(f"Not covered by the guarantee: {reason}")
     tables.show_reasons(verdict, "{where}: {what} was {recorded} and is {now}", likely)
+    if verdict.difference is not None:
+        both = f"{store.id_of(path) or shell([str(path)])} {finished.folder.name}"
+        tables.say(f"`repro-keras diff {both} --replay` runs both again, and names the tensor.")
     if verdict.same is not True:
         run = finished.statement.predicate
         recorded = statement.predicate.status
