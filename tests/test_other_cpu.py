@@ -9,6 +9,7 @@ from fresh import OTHER_CPU, environment, needs_other_cpus, run
 
 
 def other_cpu(*arguments, **options):
+    options = {"env": environment(), **options}  # without the switches for the CPU that is there
     return subprocess.run(
         [sys.executable, OTHER_CPU, *arguments], capture_output=True, text=True, **options
     )

@@ -156,7 +156,8 @@ print(json.dumps({
 
 def test_every_pool_has_its_size_on_fewer_cores():
     def found(threads, cores):
-        return run_json("-c", EVERY_POOL, cores=cores, env={"REPRO_KERAS_THREADS": str(threads)})
+        env = {"REPRO_KERAS_GUARANTEE": "machine", "REPRO_KERAS_THREADS": str(threads)}
+        return run_json("-c", EVERY_POOL, cores=cores, env=env)
 
     of_eight, of_two = found(8, "0"), found(2, "0")
     assert of_eight["sizes"] == [8]
