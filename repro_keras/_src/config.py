@@ -255,9 +255,8 @@ def begin() -> None:
         started_before = backends.started()
     _put_in_force(config, reseed=True, gpu_now=False)
     hooks.after_import("numpy", lambda: _apply_numpy(_config, reseed=True))
-    hooks.after_import(
-        "scipy.linalg", lambda: blas.limit(_config.threads)
-    )  # it has a BLAS of its own
+    # SciPy has a BLAS of its own.
+    hooks.after_import("scipy.linalg", lambda: blas.limit(_config.threads))
     hooks.after_import("numpy", _guard)
     hooks.after_import("tensorflow", lambda: _apply_backend(_config, reseed=True))
 

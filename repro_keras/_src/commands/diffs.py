@@ -105,17 +105,19 @@ def _contents(path: Path, home: project.Project) -> Callable[[record.File], byte
 
 def _lines(home: project.Project, *runs: tuple[Path, record.Statement]) -> list[str]:
     """The lines of code and data in which two runs differ, where both are there as they were."""
-    contents = []
-    for path, statement in runs:
-        content_of = _contents(path, home)
-        run = statement.predicate
-        contents.append({f.path: content_of(f) for f in (*run.code.files, *run.read)})
-    one, other = contents
-    both = {
-        name: (one[name], other[name])
-        for name in one
-        if one[name] is not None and other.get(name) is not None
-    }
+    files, others = (
+        {file.path: file for file in (*run.code.files, *run.read)}
+        for run in (statement.predicate for _, statement in runs)
+    )
+    changed = [n for n in files if n in others and files[n].sha256 != others[n].sha256]
+    if not changed:
+        return []  # nothing is read for that
+    content_of, other_of = (_contents(path, home) for path, _ in runs)
+    both = {}
+    for name in changed:
+        one, other = content_of(files[name]), other_of(others[name])
+        if one is not None and other is not None:
+            both[name] = one, other
     return causes.changed_lines(both)
 
 

@@ -98,9 +98,9 @@ def first_tensor(one: Seen, other: Seen) -> tuple[int, list[Pair]] | None:
     differ = [number for number, (a, b) in enumerate(pairs) if _of(a) != _of(b)]
     if not differ:
         return None
-    if not _is_given(*pairs[differ[0]]):
+    if not _is_given(_either(pairs[differ[0]])):
         return differ[0], [pairs[differ[0]]]
-    return differ[0], [pairs[n] for n in differ if _is_given(*pairs[n])]
+    return differ[0], [pairs[n] for n in differ if _is_given(_either(pairs[n]))]
 
 
 def _in_order(tensors: list[Tensor]) -> list[Tensor]:
@@ -108,8 +108,12 @@ def _in_order(tensors: list[Tensor]) -> list[Tensor]:
     return sorted(tensors, key=lambda t: (not _is_given(t), t.part == "data"))
 
 
-def _is_given(*pair: Tensor | None) -> bool:
-    tensor = next(tensor for tensor in pair if tensor is not None)
+def _either(pair: Pair) -> Tensor:
+    """The tensor of a pair, for what both have the same of."""
+    return next(tensor for tensor in pair if tensor is not None)
+
+
+def _is_given(tensor: Tensor) -> bool:
     return tensor.part == "data" or tensor.what.endswith(look.BEFORE)
 
 
@@ -129,8 +133,8 @@ def place(pairs: list[Pair], folders: list[Path], step: int) -> Place:
         folders: where the replays left their tensors.
         step: the step.
     """
-    first, *also = (next(tensor for tensor in pair if tensor is not None) for pair in pairs)
-    also = [tensor.what for tensor in also]
+    first, *rest = map(_either, pairs)
+    also = [tensor.what for tensor in rest]
     a, b = pairs[0]
     if a is None or b is None or (a.dtype, a.shape) != (b.dtype, b.shape):
         return Place(step, first.part, first.what, recorded=_form(a), now=_form(b), also=also)
