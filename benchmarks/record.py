@@ -1,6 +1,6 @@
 """What recording costs: the time of a step with the recorder and without, side by side.
 
-    python benchmarks/record.py [--rounds 40]
+    python benchmarks/record.py [--rounds 40] [--only KIND]
 
 For each kind of training, one process has two equal models, of which one is recorded; they take
 turns, so that both meet the machine as it is at the time. A round is a part of the training of
@@ -62,9 +62,11 @@ def trainer(kind: str, x, y):
     model.compile("adam", loss, steps_per_execution=together)
     batches = [slice(i * 32, i * 32 + 32) for i in range(100)]
 
+    epochs = 10 if kind == "convnet" else 2
+
     def fit():
-        model.fit(x, y, batch_size=batch, epochs=2, verbose=0)
-        return 2 * (len(x) // batch)
+        model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
+        return epochs * (len(x) // batch)
 
     def with_tape():
         import tensorflow as tf
@@ -150,6 +152,7 @@ def middle(values: list[float]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures what recording costs.")
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, metavar="KIND")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.kind:
@@ -159,7 +162,7 @@ def main() -> None:
         "                              µs a step    recorded, times    more, µs"
         "    of the CPU, µs    bytes for 10,000 steps"
     )
-    for kind in KINDS:
+    for kind in arguments.only:
         command = [sys.executable, __file__, "--kind", kind, "--rounds", str(arguments.rounds)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(output.splitlines()[-1])

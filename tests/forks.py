@@ -52,7 +52,11 @@ def run_json(script, *arguments, **options):
 
 @functools.cache
 def _parent(hash_seed):
-    environment = {**fresh.environment(), **fresh.TENSORFLOW_FIRST, "PYTHONHASHSEED": hash_seed}
+    environment = {
+        **fresh.environment(extras=True),
+        **fresh.TENSORFLOW_FIRST,
+        "PYTHONHASHSEED": hash_seed,
+    }
     process = subprocess.Popen(
         [sys.executable, __file__],
         env=environment,

@@ -33,12 +33,12 @@ def data():
 """
 
 
-def shell(*arguments, cwd, cores=None, **variables):
+def shell(*arguments, cwd, cores=None, extras=False, **variables):
     prefix = ["taskset", "-c", cores] if cores else []
     return subprocess.run(
         [*prefix, COMMAND, *map(str, arguments)],
         cwd=cwd,
-        env={**environment(), **variables},
+        env={**environment(extras=extras), **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -43,7 +43,7 @@ def test_plain_keras_is_not(runs, what):
 def test_the_demonstration():
     result = subprocess.run(
         [sys.executable, ROOT / "examples" / "demo.py", "--epochs=1"],
-        env=environment(),
+        env=environment(extras=True),
         capture_output=True,
         text=True,
         check=False,

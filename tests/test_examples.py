@@ -41,9 +41,9 @@ def test_an_example_is_the_same_again_and_differs_with_plain_keras(name, tmp_pat
     # Plain Keras 2 cannot write .weights.h5 in graphs.
     weights = "out.h5" if name == "legacy_recipe" else "out.weights.h5"
     arguments = [f"{name}.py", "--epochs=1", f"--weights={weights}", "--plot=plot.png"]
-    result = shell("run", *arguments, cwd=tmp_path)
+    result = shell("run", *arguments, cwd=tmp_path, extras=True)
     assert result.returncode == 0, result.stderr
-    result = shell("verify", "--yes", "--json", cwd=tmp_path)
+    result = shell("verify", "--yes", "--json", cwd=tmp_path, extras=True)
     assert result.returncode == 0, result.stdout + result.stderr
     found = {row["what"]: row["same"] for row in json.loads(result.stdout)["rows"]}
     assert found["files"] is True
@@ -75,14 +75,14 @@ def texts_of_any_cpu(path):
 )
 def test_a_notebook_is_the_same_again(name, steps):
     target = f"notebooks/{name}.ipynb"
-    result = shell("run", "--json", target, cwd=ROOT)
+    result = shell("run", "--json", target, cwd=ROOT, extras=True)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["steps"] == steps
     for text in texts_of_any_cpu(ROOT / target):
         assert text in result.stdout
     folder = ROOT / ".repro" / "runs" / found["id"]
-    verified = shell("verify", "--yes", "--json", found["id"], cwd=ROOT)
+    verified = shell("verify", "--yes", "--json", found["id"], cwd=ROOT, extras=True)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     again = json.loads(verified.stdout)["run"]
     for name in (folder.name, again):

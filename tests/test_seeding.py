@@ -220,8 +220,8 @@ print(json.dumps(result))
 @pytest.mark.slow
 def test_scikit_learn_wrappers_and_searches():
     one, two = (
-        run_json("-c", SEARCHES, hash_seed=1, cores="0"),
-        run_json("-c", SEARCHES, hash_seed=2),
+        run_json("-c", SEARCHES, hash_seed=1, cores="0", extras=True),
+        run_json("-c", SEARCHES, hash_seed=2, extras=True),
     )
     assert one == two
     plain = [
@@ -232,6 +232,7 @@ def test_scikit_learn_wrappers_and_searches():
             .replace("@repro.scope\n", "")
             .replace("with repro.scope(f'trial', trial):", "if True:")
             .replace("repro.digest(", "repr("),
+            extras=True,
         )
         for _ in range(2)
     ]

@@ -1,0 +1,3 @@
+"""Stands where pandas would be found, for tests that do without it: see `fresh.environment`."""
+
+raise ImportError("pandas is left out of the processes of tests: tests/fresh.py")
