@@ -192,7 +192,7 @@ def test_a_full_disk_leaves_the_old_record(written, monkeypatch):
 
 def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path, monkeypatch):
     diary = journal.Journal(tmp_path)
-    diary.write("rows", rows=journal.packed([(0.5, 0.1, 0, 0)]))
+    diary.write("rows", rows=journal.packed([(0.5, 0.1, 0, 0, None)]))
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -209,9 +209,9 @@ def test_a_full_disk_ends_the_journal_and_nothing_else(tmp_path, monkeypatch):
 def test_a_journal_that_was_cut_off_is_read_to_there(tmp_path):
     diary = journal.Journal(tmp_path)
     diary.write("fit_begin", fit=0, model=0)
-    diary.write("rows", rows=journal.packed([(0.5, 0.1, 0, 0)]))
+    diary.write("rows", rows=journal.packed([(0.5, 0.1, 0, 0, None)]))
     diary.write("epoch", epoch=0, metrics={}, layers={})
-    diary.write("rows", rows=journal.packed([(0.25, 0.1, 0, 0)]))
+    diary.write("rows", rows=journal.packed([(0.25, 0.1, 0, 0, None)]))
     diary.close()
     path = tmp_path / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"event":"rows","lo')
@@ -221,7 +221,11 @@ def test_a_journal_that_was_cut_off_is_read_to_there(tmp_path):
 
 
 def test_rows_keep_every_bit():
-    rows = [(-0.0, 1e-310, 2**64 - 1, 0), (None, float("inf"), 0, 7), (0.1, -0.1, 1, 2**32 - 1)]
+    rows = [
+        (-0.0, 1e-310, 2**64 - 1, 0, 0),
+        (None, float("inf"), 0, 7, None),
+        (0.1, -0.1, 1, 2**32 - 1, 2**64 - 1),
+    ]
     found = journal.unpacked(journal.packed(rows))
     assert [repr(row) for row in found] == [repr(row) for row in rows]
 

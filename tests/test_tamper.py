@@ -22,9 +22,15 @@ A, B = "a" * 64, "b" * 64
 
 def full():
     """A record in which each field has a value of its own."""
-    first = msgspec.structs.replace(TRAIL[0], generators={"numpy": "8" * 64, "python": A})
+    first = msgspec.structs.replace(
+        TRAIL[0],
+        generators={"numpy": "8" * 64, "python": A},
+        by_batch={"mae": ["0x1.8p+0", "0x1.0p-1"]},
+        batch_ends=[1, 3],
+    )
     part = record.Segment(steps=steps([0.5, 0.25]), lost=1, complete=False)
     part.steps.optimizer = [0, 1]
+    part.steps.batch = ["0" * 16, None]
     code = record.Code(
         kind="script",
         target="src/train.py",
@@ -222,6 +228,9 @@ SAID = (
     "states",
     "trail[0].generators deleted",  # records did not always have them
     "trail[0].generators emptied",
+    "trail[0].by_batch deleted",
+    "trail[0].by_batch emptied",
+    "trail[0].by_batch.mae deleted",
 )
 SAID_OF_EACH = (".size", ".type", ".name", ".calls", ".lost")
 

@@ -111,14 +111,16 @@ class Steps(_Struct):
     """Columns with an entry for each step.
 
     The true loss of the step (`null` where it was not seen), the learning rate, 16 hexadecimal
-    digits of a fingerprint of some weights after it, and which optimizer made it, by its number
-    (left out where all are the first).
+    digits of a fingerprint of some weights after it, which optimizer made it, by its number (left
+    out where all are the first), and 16 digits of a fingerprint of the batch that it saw, in a
+    `fit` whose data are not digested as a whole (left out in others; `null` where it was not seen).
     """
 
     loss: list[Hex | None] = []
     learning_rate: list[Hex] = []
     state: list[State] = []
     optimizer: list[int] = []
+    batch: list[State | None] = []
 
 
 class Segment(_Struct):
@@ -136,6 +138,9 @@ class Segment(_Struct):
         lost: how many of its steps went by unseen.
         generators: of the first one of a `fit`, the digests of the global generators where the
             `fit` began, by whose they are: what was drawn between fits shows there.
+        by_batch: what Keras told callbacks of each metric after each batch (after each call, where
+            it makes several steps in one); the loss is among the steps.
+        batch_ends: which batches of the epoch these are, from 0 (left out where it is each).
     """
 
     steps: Steps
@@ -148,6 +153,12 @@ class Segment(_Struct):
     layers: dict[str, Sha256] = {}
     lost: int = 0
     generators: dict[str, Sha256] = {}
+    by_batch: dict[str, list[Hex]] = {}
+    batch_ends: list[int] = []
+
+    def ends(self) -> list[int]:
+        """Which batches of its epoch `by_batch` tells of, from 0."""
+        return self.batch_ends or list(range(max(map(len, self.by_batch.values()), default=0)))
 
 
 class Run(_Struct):
@@ -224,22 +235,29 @@ def chained(trail: list[Segment]) -> list[Segment]:
     return result
 
 
-def cut(trail: list[Segment], steps: int, in_epoch: bool) -> tuple[list[Segment], Segment]:
+def cut(trail: list[Segment], steps: int, batches: int) -> tuple[list[Segment], Segment]:
     """A trail up to a step, and the segment that is in progress there.
 
     Args:
         trail: of a run.
         steps: how many of its steps stay.
-        in_epoch: whether the last of them is inside an epoch.
+        batches: how many batches of its epoch the last of them ends; 0 where that epoch is over.
     """
     whole: list[Segment] = []
     for segment in trail:
         size = len(segment.steps.loss) + segment.lost
-        if size > steps or (in_epoch and size == steps):
+        if size > steps or (batches and size == steps):
             part = min(steps, len(segment.steps.loss))
             columns = msgspec.structs.asdict(segment.steps)
             kept = Steps(**{name: column[:part] for name, column in columns.items()})
-            return whole, Segment(steps=kept, lost=steps - part, generators=segment.generators)
+            ends = [end for end in segment.ends() if end < batches]
+            return whole, Segment(
+                steps=kept,
+                lost=steps - part,
+                generators=segment.generators,
+                by_batch={name: told[: len(ends)] for name, told in segment.by_batch.items()},
+                batch_ends=ends,
+            )
         whole.append(msgspec.structs.replace(segment, chain=""))
         steps -= size
     return whole, Segment(steps=Steps())
@@ -345,9 +363,12 @@ def _check_form(statement: Statement) -> None:
     for segment in statement.predicate.trail:
         steps = segment.steps
         columns = [len(steps.loss), len(steps.learning_rate), len(steps.state)]
-        columns += [len(steps.optimizer)] if steps.optimizer else []
+        columns += [len(column) for column in (steps.optimizer, steps.batch) if column]
         if len(set(columns)) > 1:
             raise msgspec.ValidationError(f"the columns of `steps` have {columns} entries")
+        sizes = {len(told) for told in segment.by_batch.values()}
+        if sizes - {len(segment.ends())}:
+            raise msgspec.ValidationError(f"the columns of `by_batch` have {sorted(sizes)} entries")
     for path in _paths(statement):
         if not is_below(path):
             raise msgspec.ValidationError(

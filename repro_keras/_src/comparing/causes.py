@@ -139,12 +139,11 @@ def _files(then: record.Run, here: record.Run, _) -> str:
 
 def _arrays(then: record.Run, here: record.Run, difference: Difference | None) -> str:
     def digests(run: record.Run) -> dict:
-        return {
-            record.name_of_data(data): data.digest or data.type
-            for data in run.data
-            if _is_before(data, difference)
-        }
+        before = {record.name_of_data(d) for d in run.data if _is_before(d, difference)}
+        return {name: digest for name, digest in compare.handed(run).items() if name in before}
 
+    if difference is not None and difference.kind == "batch":
+        return f"another batch: {difference.where}"
     return _which(*in_both(then, here, digests))
 
 
@@ -274,7 +273,7 @@ def _unknown(
                 said.append("the global generators ended in the same state")
             else:
                 said.append("the global generators ended in other states: something drew more")
-    unseen = sorted({record.name_of_data(d) for r in (then, here) for d in r.data if not d.digest})
+    unseen = sorted({name for run in (then, here) for name in _not_seen(run)})
     if unseen:
         said.append(f"{listed(unseen)} could not be digested")
     script = f" {then.code.target}" if then.code.kind != "module" else ""
@@ -284,6 +283,16 @@ def _unknown(
         "files in a folder, another thread, or a file that only TensorFlow or HDF5 opened: "
         f"`repro-keras doctor{script}` looks for these"
     )
+
+
+def _not_seen(run: record.Run) -> list[str]:
+    """The data of which the record has neither a digest nor the batches."""
+    by_batch = {f"fit {segment.fit}" for segment in run.trail if segment.steps.batch}
+    return [
+        record.name_of_data(data)
+        for data in run.data
+        if not data.digest and (data.call not in by_batch or data.argument == "validation_data")
+    ]
 
 
 def _place(difference: Difference | None) -> str:

@@ -90,14 +90,23 @@ def compare(recorded: record.Statement, now: record.Statement, *, alone: bool = 
     return Verdict([row for row in rows if row is not None], trails.first_difference(then, here))
 
 
+NOT_SEEN = object()
+"""Stands for a fact that a record does not have."""
+
+
 def in_both(
     then: record.Run, here: record.Run, facts: Callable[[record.Run], dict]
 ) -> tuple[dict, dict]:
     """The facts of two runs; of those that one has and the other does not, those that count.
 
-    They do not where the other's end is unknown: it may not have come to them.
+    They do not where the other's end is unknown: it may not have come to them. What one of them has
+    as `NOT_SEEN` is left out of both.
     """
     one, other = facts(then), facts(here)
+    unseen = {key for found in (one, other) for key, fact in found.items() if fact is NOT_SEEN}
+    for key in unseen:
+        one.pop(key, None)
+        other.pop(key, None)
     if not then.ended:
         other = {key: value for key, value in other.items() if key in one}
     if not here.ended:
@@ -109,11 +118,21 @@ def _code(run: record.Run) -> dict:
     return {file.path: file.sha256 for file in run.code.files}
 
 
-def _data(run: record.Run) -> dict[str, str]:
-    """The digests of the files that a run read and the arrays it was handed, by their names."""
-    found = {file.path: file.sha256 for file in run.read}
+def _data(run: record.Run) -> dict:
+    """The digests of the files that a run read and the data it was handed, by their names."""
+    return {file.path: file.sha256 for file in run.read} | handed(run)
+
+
+def handed(run: record.Run) -> dict:
+    """The digests of what was handed to `fit`, `evaluate` and `predict`, by name.
+
+    What has none, as a `fit` was handed it batch by batch, is told by the trail; the first
+    validation of a run that was continued may have been before that.
+    """
+    found = {}
     for item in run.data:
-        found[record.name_of_data(item)] = item.digest or item.type
+        unseen = run.parent is not None and item.argument == "validation_data"
+        found[record.name_of_data(item)] = item.digest or (NOT_SEEN if unseen else item.type)
     return found
 
 

@@ -41,7 +41,7 @@ class Difference:
     what: str
     recorded: str
     now: str
-    kind: Literal["initial weights", "step", "state", "metric", "layer", "trail"]
+    kind: Literal["initial weights", "batch", "step", "state", "metric", "layer", "trail"]
     step: int
     fit: int | None = None
     layers: list[str] = dataclasses.field(default_factory=list)
@@ -108,11 +108,19 @@ def rows(segment: record.Segment) -> list[tuple]:
     """What is recorded of each step: two steps are the same where these are."""
     steps = segment.steps
     optimizers = steps.optimizer or [0] * len(steps.loss)
-    return list(zip(steps.loss, steps.learning_rate, steps.state, optimizers, strict=True))
+    batches = steps.batch or [None] * len(steps.loss)
+    columns = (steps.loss, steps.learning_rate, steps.state, optimizers, batches)
+    return list(zip(*columns, strict=True))
 
 
-_COLUMNS = ("the loss", "the learning rate", "the weights after it (fingerprint)", "the optimizer")
-_LOSS, _STATE = _COLUMNS[0], _COLUMNS[2]
+_COLUMNS = (
+    "the loss",
+    "the learning rate",
+    "the weights after it (fingerprint)",
+    "the optimizer",
+    "the batch (fingerprint)",
+)
+_LOSS, _STATE, _BATCH = _COLUMNS[0], _COLUMNS[2], _COLUMNS[4]
 
 
 def changed(one: dict, other: dict) -> list[str]:
@@ -197,6 +205,18 @@ def _in_segment(
             kind="trail",
             step=before + min(count, count_now),
         )
+    told = _told_otherwise(a, b)
+    if told is not None:
+        end, metric, x, y = told
+        return Difference(
+            where=f"{name}, batch {end + 1}",
+            what=f"the metric {metric}",
+            recorded=words.number(x),
+            now=words.number(y),
+            kind="metric",
+            step=before + count,
+            small=is_small(x, y),
+        )
     if (cut and not a.complete) or (cut_now and not b.complete):
         return None
     found = _at_its_end(name, a, b, before + count)
@@ -211,14 +231,41 @@ def _in_segment(
     return found
 
 
+def _told_otherwise(
+    a: record.Segment, b: record.Segment
+) -> tuple[int, str, str | None, str | None] | None:
+    """The first batch, from 0, after which a metric differs, as far as both records tell of it."""
+    if not a.by_batch or not b.by_batch:
+        return None
+    names = list({**a.by_batch, **b.by_batch})
+
+    def by_end(segment: record.Segment) -> dict[int, list[str | None]]:
+        columns = [segment.by_batch.get(name, [None] * len(segment.ends())) for name in names]
+        return dict(zip(segment.ends(), map(list, zip(*columns, strict=True)), strict=True))
+
+    one, other = by_end(a), by_end(b)
+    missing: list[str | None] = [None] * len(names)
+    ends = sorted({*one, *other})
+    if not (a.complete and b.complete):  # what was not written any more
+        ends = [end for end in ends if end in one and end in other]
+    for end in ends:
+        values = zip(names, one.get(end, missing), other.get(end, missing), strict=True)
+        for name, x, y in values:
+            if x != y:
+                return end, name, x, y
+    return None
+
+
 def _in_step(name: str, row: tuple, other: tuple, step: int) -> Difference:
-    what, x, y = next(c for c in zip(_COLUMNS, row, other, strict=True) if c[1] != c[2])
+    columns = list(zip(_COLUMNS, row, other, strict=True))
+    # What a step saw comes before what it made of it.
+    what, x, y = next(c for c in (columns[-1], *columns) if c[1] != c[2])
     return Difference(
         where=f"{name} (step {step} of the run)",
         what=what,
         recorded=words.number(x),
         now=words.number(y),
-        kind="state" if what == _STATE else "step",
+        kind={_STATE: "state", _BATCH: "batch"}.get(what, "step"),
         step=step,
         small=what == _LOSS and is_small(x, y),
     )

@@ -20,9 +20,11 @@ def generators() -> dict:
 def begin(recorder) -> None:
     """Recording begins."""
     recorder.generators = generators
+    recorder.begin_pass, recorder.end_pass = steps.begin_pass, steps.end_pass
     steps.begin()
     for model in steps.models():
-        model.train_function = None  # one that was made before does not write the trail
+        # Those that were made before do not write the trail, nor see batches.
+        model.train_function = model.test_function = model.predict_function = None
 
 
 def _record_fit(original):
@@ -36,6 +38,7 @@ def _record_fit(original):
         if recorder is None:
             return original(self, *args, **kwargs)
         with recorder.fitting(self, signature.bind(self, *args, **kwargs).arguments):
+            steps.prepare(self, recorder.wants_batches)
             return original(self, *args, **kwargs)
 
     return fit
@@ -46,10 +49,11 @@ def _record_call(original):
 
     @functools.wraps(original)
     def evaluate_or_predict(self, *args, **kwargs):
-        if recording.current is not None:
-            arguments = signature.bind(self, *args, **kwargs).arguments
-            recording.current.called(original.__name__, arguments)
-        return original(self, *args, **kwargs)
+        if recording.current is None:
+            return original(self, *args, **kwargs)
+        arguments = signature.bind(self, *args, **kwargs).arguments
+        with recording.current.calling(original.__name__, arguments):
+            return original(self, *args, **kwargs)
 
     return evaluate_or_predict
 
@@ -62,6 +66,16 @@ def _record_begin(original):
         return original(self, logs)
 
     return on_train_begin
+
+
+def _record_batch(original):
+    @functools.wraps(original)
+    def on_train_batch_end(self, batch, logs=None):
+        if recording.current is not None and logs:
+            recording.current.batch(batch, logs)
+        return original(self, batch, logs)
+
+    return on_train_batch_end
 
 
 def _record_epoch(original):
@@ -101,6 +115,12 @@ PATCHES = (
         parameters=("self", "logs"),
         make=_record_begin,
         why="the record has the weights that a model starts with",
+    ),
+    Patch(
+        target=f"{_CALLBACKS}.on_train_batch_end",
+        parameters=("self", "batch", "logs"),
+        make=_record_batch,
+        why="the record has the metrics of each batch",
     ),
     Patch(
         target=f"{_CALLBACKS}.on_epoch_end",

@@ -107,7 +107,7 @@ class _Run:
             if content.stop_training:
                 self._place.stop()
         if recording.current is not None and content.recorded is not None:
-            recording.current.resumed(content.recorded, bool(position.step))
+            recording.current.resumed(content.recorded, position.step)
 
     def _compare(self, content: value.Content) -> None:
         self._variables = variables.collect({"model": self.model, **self._callbacks})

@@ -16,18 +16,27 @@ CUT = "journal.cut.jsonl"
 """The name of a journal that could not be written to its end."""
 
 
-Row = tuple[float | None, float, int, int]
-"""A step: its loss, where it is known, learning rate, fingerprint, and number of the optimizer."""
+Row = tuple[float | None, float, int, int, int | None]
+"""A step: its loss, where it is known, learning rate, fingerprint of the weights, number of the
+optimizer, and the fingerprint of its batch, where it is wanted."""
 
-_ROW = struct.Struct("<?ddQI")
+_ROW = struct.Struct("<??ddQIQ")
 
 
 def packed(rows: list[Row]) -> str:
     """Rows as text; their numbers in hexadecimal, as records have them, would take far longer."""
     pack = _ROW.pack
     whole = [
-        pack(loss is not None, 0.0 if loss is None else loss, rate, state, optimizer)
-        for loss, rate, state, optimizer in rows
+        pack(
+            loss is not None,
+            batch is not None,
+            0.0 if loss is None else loss,
+            rate,
+            state,
+            optimizer,
+            batch or 0,
+        )
+        for loss, rate, state, optimizer, batch in rows
     ]
     return base64.b64encode(b"".join(whole)).decode()
 
@@ -35,8 +44,10 @@ def packed(rows: list[Row]) -> str:
 def unpacked(text: str) -> list[Row]:
     """The rows of a text of `packed`."""
     return [
-        (loss if known else None, rate, state, optimizer)
-        for known, loss, rate, state, optimizer in _ROW.iter_unpack(base64.b64decode(text))
+        (loss if known else None, rate, state, optimizer, batch if seen else None)
+        for known, seen, loss, rate, state, optimizer, batch in _ROW.iter_unpack(
+            base64.b64decode(text)
+        )
     ]
 
 
@@ -116,6 +127,8 @@ class Story:
         self._steps = record.Steps()
         self._lost = 0
         self._generators: dict[str, str] = {}
+        self._by_batch: dict[str, list[str]] = {}
+        self._ends: list[int] = []
         self._fit: dict | None = None
         with contextlib.suppress(FileNotFoundError):
             for line in path(folder).read_bytes().split(b"\n"):
@@ -143,11 +156,22 @@ class Story:
         steps, rows = self._steps, unpacked(event["rows"])
         if len(steps.optimizer) < len(steps.loss):
             steps.optimizer = [0] * len(steps.loss)  # left out in a record
+        if len(steps.batch) < len(steps.loss):
+            steps.batch = [None] * len(steps.loss)
         steps.loss += [None if loss is None else loss.hex() for loss, *_ in rows]
         steps.learning_rate += [rate.hex() for _, rate, *_ in rows]
-        steps.state += [f"{state:016x}" for _, _, state, _ in rows]
-        steps.optimizer += [number for *_, number in rows]
+        steps.state += [f"{state:016x}" for _, _, state, *_ in rows]
+        steps.optimizer += [number for *_, number, _ in rows]
+        steps.batch += [None if batch is None else f"{batch:016x}" for *_, batch in rows]
         self._lost += event.get("lost", 0)
+
+    def _batches(self, event: dict) -> None:
+        ends = event["ends"]
+        if set(event["metrics"]) != set(self._by_batch):  # a metric that was not there before
+            self._by_batch, self._ends = {name: [] for name in event["metrics"]}, []
+        self._ends += ends
+        for name, told in event["metrics"].items():
+            self._by_batch[name] += told
 
     def _states(self, event: dict) -> None:
         if event["folder"] not in self.states:
@@ -156,15 +180,21 @@ class Story:
     def _resumed(self, event: dict) -> None:
         """What this process did until now is in the trail of the run that it continues."""
         self.resumed = event["steps"]
-        self.trail, begun = record.cut(self._before or [], event["steps"], event["in_epoch"])
+        self.trail, begun = record.cut(self._before or [], event["steps"], event["batches"])
         self._steps, self._lost = begun.steps, begun.lost
         self._generators = begun.generators
+        self._by_batch, self._ends = begun.by_batch, begun.batch_ends
 
     def _model(self, event: dict) -> None:
         self.models.append(record.Model(**event))
 
     def _data(self, event: dict) -> None:
         self.data.append(record.Data(**event))
+
+    def _passed(self, event: dict) -> None:
+        for data in self.data:
+            if (data.call, data.argument) == (event["call"], event["argument"]):
+                data.digest = event["digest"]
 
     def _read(self, event: dict) -> None:
         self.read.setdefault(event["path"], record.File(**event))  # each worker may say it
@@ -206,6 +236,8 @@ class Story:
             return
         if not any(self._steps.optimizer):
             self._steps.optimizer = []
+        if all(batch is None for batch in self._steps.batch):
+            self._steps.batch = []
         fit = self._fit or {}
         self.trail.append(
             record.Segment(
@@ -215,7 +247,10 @@ class Story:
                 complete=complete or not fit,
                 lost=self._lost,
                 generators=self._generators,
+                by_batch=self._by_batch,
+                batch_ends=[] if self._ends == list(range(len(self._ends))) else self._ends,
                 **facts,
             )
         )
         self._steps, self._lost, self._generators = record.Steps(), 0, {}
+        self._by_batch, self._ends = {}, []

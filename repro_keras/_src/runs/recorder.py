@@ -54,6 +54,8 @@ class Recorder:
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
+        self.begin_pass: Callable[[], None] = lambda: None  # the seam's: batches are gone through
+        self.end_pass: Callable[[], str | None] = lambda: None  # and the digest of what was seen
         self.endings: list[Callable[[], dict[str, str]]] = []  # the seam's: digests at the end
         self._folder = folder
         self._journal = journal.Journal(folder)
@@ -79,6 +81,7 @@ class Recorder:
     def _start_afresh(self) -> None:
         """Nothing was trained yet."""
         self._rows: list[journal.Row] = []
+        self._told: list[tuple[int, dict]] = []  # what Keras told callbacks after batches
         self._lost = 0
         self._steps = 0
         self._fits: list[dict] = []
@@ -90,9 +93,17 @@ class Recorder:
 
     # Steps
 
-    def row(self, loss: float | None, rate: float, state: int, optimizer: int) -> None:
-        """One step: its loss, where it is known, its learning rate, and a fingerprint after it."""
-        self.rows([(loss, rate, state, optimizer)])
+    def row(
+        self,
+        loss: float | None,
+        rate: float,
+        state: int,
+        optimizer: int,
+        batch: int | None = None,
+    ) -> None:
+        """One step: its loss, where it is known, its learning rate, and a fingerprint after it; and
+        one of its batch, where that is wanted."""
+        self.rows([(loss, rate, state, optimizer, batch)])
 
     def rows(self, rows: Iterable[journal.Row], lost: int = 0) -> None:
         """Steps in their order, and how many went by unseen."""
@@ -102,9 +113,24 @@ class Recorder:
             if len(self._rows) >= _ROWS:
                 self.flush()
 
+    def batch(self, end: int, logs: dict) -> None:
+        """What Keras tells after a batch: the metrics, as tensors that nothing waits for."""
+        if self._fits:
+            self._told.append((end, dict(logs)))
+
+    def _flush_told(self) -> None:
+        told, self._told = self._told, []
+        names = [name for name in (told[-1][1] if told else ()) if name != "loss"]
+        told = [(end, logs) for end, logs in told if all(name in logs for name in names)]
+        if names and told:
+            with contextlib.suppress(TypeError, ValueError):  # one that is no number
+                columns = {name: [_hex(logs[name]) for _, logs in told] for name in names}
+                self._journal.write("batches", ends=[end for end, _ in told], metrics=columns)
+
     def flush(self) -> None:
         """Writes the rows that are here to the journal."""
         with self.lock:
+            self._flush_told()
             rows, self._rows = self._rows, []
             lost, self._lost = self._lost, 0
             if not rows and not lost:
@@ -128,12 +154,17 @@ class Recorder:
             "states", folder=f"{{outside}}/{folder.name}" if place is None else place
         )
 
-    def resumed(self, steps: int, in_epoch: bool) -> None:
-        """Training goes on after so many steps, which the run that is continued has recorded."""
+    def resumed(self, steps: int, batches: int) -> None:
+        """Training goes on after so many steps, which the run that is continued has recorded.
+
+        Args:
+            steps: of the run.
+            batches: of the epoch that it is in the middle of; else 0.
+        """
         self._settle()
         if self._continues:
             self._steps = steps
-            self._journal.write("resumed", steps=steps, in_epoch=in_epoch)
+            self._journal.write("resumed", steps=steps, batches=batches)
 
     def _begin_watch(self) -> None:
         """From the first call of Keras on, what happens is written down within half a second.
@@ -224,7 +255,11 @@ class Recorder:
         self._settle()
         fit = {"fit": self._fit_count, "model": None, "object": model}
         self._fit_count += 1
-        self._data("fit", arguments)
+        undigested = self._data("fit", arguments)
+        fit["by batch"] = bool(undigested - {"validation_data"})
+        # A run that is continued may have seen other passes before.
+        if "validation_data" in undigested and not self._continues:
+            fit["validates"] = f"fit {self._fit_count - 1}"
         self._fits.append(fit)
         try:
             yield
@@ -234,6 +269,11 @@ class Recorder:
             outcomes = {} if fit["model"] is None else self._outcomes(fit["model"], model)
             outer = _plain(self._fits[-1]) if self._fits else None
             self._journal.write("fit_end", outcomes=outcomes, outer=outer)
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether the data of the innermost `fit` are not digested as a whole."""
+        return bool(self._fits) and self._fits[-1]["by batch"]
 
     def training_begins(self) -> None:
         """The model of the innermost `fit` is built, and its first step comes next."""
@@ -269,20 +309,38 @@ class Recorder:
 
     # Data
 
-    def called(self, method: str, arguments: dict) -> None:
-        """`evaluate` or `predict` was called; inside a `fit` their data is known already."""
-        if not self._fits:
-            self._data(method, arguments)
+    @contextlib.contextmanager
+    def calling(self, method: str, arguments: dict) -> Iterator[None]:
+        """Inside, `evaluate` or `predict` runs. In a `fit`, the first one is its validation."""
+        if self._fits:
+            call, argument = self._fits[-1].pop("validates", None), "validation_data"
+        else:
+            unseen = self._data(method, arguments)
+            call, argument = f"{method} {self._calls[method] - 1}", "x"
+            if argument not in unseen or self._calls[method] > _CALLS_KEPT:
+                call = None
+        if call is None:
+            yield
+            return
+        self.begin_pass()
+        yield
+        seen = self.end_pass()
+        if seen is not None:
+            self._journal.write("passed", call=call, argument=argument, digest=seen)
 
-    def _data(self, method: str, arguments: dict) -> None:
+    def _data(self, method: str, arguments: dict) -> set[str]:
+        """Notes the data of a call; those arguments that could not be digested as a whole."""
         self._begin_watch()
         number = self._calls.get(method, 0)
         self._calls[method] = number + 1
+        undigested = set()
         for argument in ("x", "y", "sample_weight", "validation_data"):
             value = arguments.get(argument)
             if value is None:
                 continue
             kind, digest = type(value).__name__, _digest_of_data(value)
+            if digest is None:
+                undigested.add(argument)
             if number < _CALLS_KEPT:
                 self._journal.write(
                     "data", call=f"{method} {number}", argument=argument, type=kind, digest=digest
@@ -292,6 +350,7 @@ class Recorder:
                 both = bits.canonical_json([before, digest])
                 after = digests.digest(both.decode()).removeprefix("sha256:")
                 self._later[method, argument, kind] = (count + 1, after)
+        return undigested
 
     def opened(self, path: str | bytes | os.PathLike) -> None:
         """A file was opened to be read."""
@@ -471,6 +530,12 @@ def _layers(model) -> dict[str, str]:
         return {}  # its variables have no values yet
 
 
+def _hex(x) -> str:
+    """A float exactly, in few characters."""
+    mantissa, _, exponent = float(x).hex().partition("p")
+    return f"{mantissa.rstrip('0').ljust(5, '0')}p{exponent}" if exponent else mantissa
+
+
 def _hex_digest(x) -> str:
     return digests.digest(x).removeprefix("sha256:")
 
@@ -484,12 +549,9 @@ def _weights_digest(model) -> str:
 
 
 def _digest_of_data(value) -> str | None:
-    if hasattr(value, "__next__") or hasattr(value, "__getitem__") is hasattr(
-        value, "element_spec"
-    ):
+    # Generators, data sets, PyDatasets: what they load is not loaded twice, nor drawn twice.
+    if any(hasattr(value, name) for name in ("__next__", "element_spec", "num_batches")):
         return None
-    if hasattr(value, "num_batches"):
-        return None  # a PyDataset: what it loads is not loaded twice
     try:
         return _hex_digest(value)
     except (ReproError, TypeError, ValueError):
