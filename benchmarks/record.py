@@ -4,13 +4,14 @@
 
 For each kind of training, one process has two equal models, of which one is recorded. They take
 turns, a step each, so that both meet the machine as it is at the time. Of two equal models one is
-faster than the other for as long as they live, by a percent or so, so this is done with several
-pairs of models. Printed are the median time of a step that is not recorded; the mean over the
-pairs of models, and its standard error, of what the recorded step takes more (for a pair, the mean
-over its turns without the fifths at both ends), by the clock and in processor time of all threads;
-what the recorder does by `fit` (its data, its outcome) and by epoch, in milliseconds; what all this
-comes to in a fit of ten epochs, as a part of its time; and the bytes of the run's `record.json` for
-10,000 steps.
+faster than the other for as long as they live, by a percent or so; and one operation more in a
+graph may have the others run in another order, which is slower or faster by a percent or two. So
+this is done with several pairs of models, and with several convnets. Printed are the median time
+of a step that is not recorded; the mean over the pairs of models, and its standard error, of what
+the recorded step takes more (for a pair, the mean over its turns without the fifths at both ends),
+by the clock and in processor time of all threads; what the recorder does by `fit` (its data, its
+outcome) and by epoch, in milliseconds; what all this comes to in a fit of ten epochs, as a part of
+its time; and the bytes of the run's `record.json` for 10,000 steps.
 """
 
 import argparse
@@ -28,6 +29,7 @@ BY_HAND = ("GradientTape", "train_on_batch")
 KINDS = (
     "convnet",
     "mlp",
+    "mlp, tf.data",
     "steps_per_execution=8",
     "wide: 17 M weights",
     *BY_HAND,
@@ -46,7 +48,22 @@ def data_of(kind: str):
 EPOCHS = 10
 
 
-def trainer(kind: str, x, y):
+def convolutions(number: int) -> list:
+    """The layers of one of eight small convnets."""
+    import repro_keras as keras
+
+    layers = keras.layers
+    filters = 8 if number & 1 else 16
+    strides = 2 if number & 2 else 1
+    first = [layers.Conv2D(filters, 3, strides, activation="relu")]
+    if strides == 1:
+        first.append(layers.MaxPooling2D())
+    if number & 4:
+        first.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+    return [*first, layers.Conv2D(2 * filters, 3, activation="relu"), layers.Flatten()]
+
+
+def trainer(kind: str, number: int, x, y):
     """A new model's `fit`, and a function that makes its next steps and says how many."""
     import numpy as np
     import tensorflow as tf
@@ -55,8 +72,7 @@ def trainer(kind: str, x, y):
 
     layers = keras.layers
     if kind == "convnet":
-        parts = [layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D()]
-        parts += [layers.Conv2D(32, 3, activation="relu"), layers.Flatten(), layers.Dense(10)]
+        parts = [*convolutions(number), layers.Dense(10)]
         batch = 64
     else:
         width = 4096 if "wide" in kind else 128
@@ -69,7 +85,11 @@ def trainer(kind: str, x, y):
     inputs, targets = x[:batch], y[:batch]
 
     def fit(epochs: int = 1):
-        model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
+        if "tf.data" in kind:
+            data = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch, drop_remainder=True)
+            model.fit(data, epochs=epochs, verbose=0)
+        else:
+            model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
 
     def with_tape():
         weights = model.trainable_variables
@@ -122,22 +142,24 @@ def measure(kind: str, models: int, pairs: int) -> dict:
         taken, used = time.perf_counter() - start, time.process_time() - before
         return taken / steps * 1e6, used / steps * 1e6
 
-    usual, more, used = [], [], []
-    for _ in range(models):
+    usual, more, used, parts = [], [], [], []
+    for number in range(models):
         trainers = {}
         for recorded in (False, True):
             record(recorded)
-            trainers[recorded] = trainer(kind, x, y)
-        clock, processor = [], []
+            trainers[recorded] = trainer(kind, number, x, y)
+        clock, processor, plain = [], [], []
         for number in range(-5, pairs):  # the first are not like the others
             order = (True, False) if number % 2 else (False, True)
             taken = {recorded: turn(recorded) for recorded in order}
             if number >= 0:
-                usual.append(taken[False][0])
+                plain.append(taken[False][0])
                 clock.append(taken[True][0] - taken[False][0])
                 processor.append(taken[True][1] - taken[False][1])
         more.append(middle(clock))
         used.append(middle(processor))
+        usual.append(statistics.median(plain))
+        parts.append(more[-1] / usual[-1])
     record(True)
     recording.position()
     trainers[True][1]()
@@ -149,13 +171,13 @@ def measure(kind: str, models: int, pairs: int) -> dict:
     size = bytes_for_steps(launch.assemble(wanted, run, there, 0), run, 10_000)
     shutil.rmtree(folder)
     steps = -(-len(x) // (64 if kind == "convnet" else 32)) * EPOCHS
-    part = (statistics.mean(more) * steps + by_fit * 1e6) / (statistics.median(usual) * steps)
+    part, error = mean_and_error(parts)
     return {
         "usual": statistics.median(usual),
         "more": mean_and_error(more),
         "used": mean_and_error(used),
         "by_fit": by_fit,
-        "part": part + drain / 0.5,
+        "part": (part + by_fit * 1e6 / (usual[-1] * steps) + drain / 0.5, error),
         "bytes": size,
     }
 
@@ -238,10 +260,11 @@ def main() -> None:
         ).stdout
         found = json.loads(output.splitlines()[-1])
         (more, error), (used, error_used) = found["more"], found["used"]
+        part, its_error = found["part"]
         print(
             f"{kind:22}{found['usual']:10.0f}{more:9.0f} ± {error:<4.0f}"
             f"{used:8.0f} ± {error_used:<4.0f}{found['by_fit'] * 1e3:10.1f} ms"
-            f"{100 * found['part']:12.2f} ± {100 * error / found['usual']:<5.2f}"
+            f"{100 * part:12.2f} ± {100 * its_error:<5.2f}"
             f"{found['bytes']:11,}",
             flush=True,
         )

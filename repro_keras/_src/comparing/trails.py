@@ -265,7 +265,7 @@ def _in_step(name: str, row: tuple, other: tuple, step: int) -> Difference:
         what=what,
         recorded=words.number(x),
         now=words.number(y),
-        kind={_STATE: "state", _BATCH: "batch"}.get(what, "step"),
+        kind="batch" if what == _BATCH else "state" if what == _STATE else "step",
         step=step,
         small=what == _LOSS and is_small(x, y),
     )

@@ -1,12 +1,11 @@
 """What is where in an export, and its manifest."""
 
 import hashlib
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from repro_keras._src import project, record
+from repro_keras._src import record
 from repro_keras._src.runs import store
 
 MANIFEST = "manifest.json"
@@ -43,11 +42,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def sha256(content: bytes) -> str:
     """The digest of a file's bytes, as records have it."""
     return hashlib.sha256(content).hexdigest()
-
-
-def is_file(place: Path, file: record.File) -> bool:
-    """Whether what lies somewhere is a file of a record."""
-    return project.is_file(place, file.sha256, file.size)
 
 
 def states(statement: record.Statement) -> dict[str, str]:

@@ -143,7 +143,9 @@ def _bring(export: Export, root: Path, folders: list[Path]) -> None:
     for file in export.absent:
         names = (file.path, PurePosixPath(file.path).name)
         places = (folder / name for folder in folders for name in names)
-        found = next((place for place in places if layout.is_file(place, file)), None)
+        found = next(
+            (place for place in places if project.is_file(place, file.sha256, file.size)), None
+        )
         if found is None:
             missing.append(file)
             continue

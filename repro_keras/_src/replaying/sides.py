@@ -123,4 +123,4 @@ def _of_commit(
     )
     place = fetched / file.sha256
     place.write_bytes(result.stdout)
-    return place if layout.is_file(place, file) else None
+    return place if project.is_file(place, file.sha256, file.size) else None

@@ -188,10 +188,10 @@ _Parts = tuple[record.Segment | None, ...]
 
 def _ends(runs: Sequence[record.Run]) -> list[tuple[int, _Parts]]:
     """The parts of the trail with digests or metrics in any run, with their numbers."""
-    trails = itertools.zip_longest(*(run.trail for run in runs))
+    together = itertools.zip_longest(*(run.trail for run in runs))
     return [
         (number, parts)
-        for number, parts in enumerate(trails)
+        for number, parts in enumerate(together)
         if any(part is not None and (part.layers or part.metrics) for part in parts)
     ]
 
