@@ -507,7 +507,7 @@ class Kernel:
         editor = {"VSCODE_PID": "1", "VSCODE_CWD": str(folder), "PYDEVD_USE_FRAME_EVAL": "NO"}
         self._manager = KernelManager(kernel_name="python3")
         self._manager.start_kernel(
-            env={**environment(), **editor, "PYTHONHASHSEED": "0"}, cwd=str(folder)
+            env={**environment(extras=True), **editor, "PYTHONHASHSEED": "0"}, cwd=str(folder)
         )
         self._client = self._manager.blocking_client()
         self._client.start_channels()
