@@ -383,7 +383,8 @@ def _watch_functions(original):
             return original(self, step_function)
         if name == "train_step":
             _sees_batches[self] = recorder.wants_batches
-            name *= recorder.wants_batches
+            if not recorder.wants_batches:
+                name = ""
         with _making(name):
             return original(self, step_function)
 
@@ -418,7 +419,8 @@ def _see_batches(original):
 
         @functools.wraps(converted)
         def step(data):
-            if recording.current is None:
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            if recording.current is None or replicas > 1:
                 return converted(data)
             if not trains:
                 _the_buffer().add_to_pass(data)
@@ -445,8 +447,8 @@ def _fingerprint(data):
     found = []
     with tf.device("CPU:0"):
         for part in tf.nest.flatten(data, expand_composites=True):
-            if part is None or not hasattr(part, "dtype"):
-                continue
+            if part is None or not hasattr(part, "dtype") or part.dtype == tf.variant:
+                continue  # that is an `Optional`, which stands for `None`
             flat = tf.reshape(part, [1, -1])
             if flat.dtype == tf.string:  # what the operation makes of no strings is not defined
                 flat = tf.concat([[[""]], flat], 1)
