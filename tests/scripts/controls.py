@@ -580,6 +580,37 @@ def an_epoch_has_its_metrics():
     return [list(segment.metrics) for segment in story.trail] == [["loss"]]
 
 
+def a_batch_has_its_metrics():
+    def train():
+        model = net(L.Dense(1))
+        model.compile("sgd", "mse", metrics=["mae"])
+        model.fit(ones, ones[:, :1], batch_size=2, verbose=0)
+
+    (segment,) = recorded(train).trail
+    return [len(told) for told in segment.by_batch.values()] == [len(segment.steps.loss)]
+
+
+def a_data_set():
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((ones, ones[:, :1])).batch(2)
+
+
+def a_fit_has_the_batches_of_a_data_set():
+    def train():
+        model = net(L.Dense(1))
+        model.compile("sgd", "mse")
+        model.fit(a_data_set(), verbose=0)
+
+    (segment,) = recorded(train).trail
+    return len(segment.steps.batch) == len(segment.steps.loss)
+
+
+def a_prediction_has_the_batches_of_a_data_set():
+    story = recorded(lambda: net(L.Dense(1)).predict(a_data_set(), verbose=0))
+    return story.data[0].digest is not None
+
+
 class Killing(keras.callbacks.Callback):
     """Ends training as if the process was killed, before a step or at the end of an epoch."""
 
@@ -684,12 +715,16 @@ CONTROLS = {
     "fits: TensorFlowTrainer.predict": a_prediction_has_its_data,
     "fits: CallbackList.on_train_begin": a_fit_has_the_weights_it_starts_with,
     "fits: CallbackList.on_epoch_end": an_epoch_has_its_metrics,
+    "fits: CallbackList.on_train_batch_end": a_batch_has_its_metrics,
     "steps: GradientTape.gradient": a_step_has_its_loss,
     "steps: BaseOptimizer.apply": each_step_is_recorded,
     "steps: LossScaleOptimizer.apply": a_step_that_overflows_is_recorded,
     "steps: LossScaleOptimizer.scale_loss": a_loss_is_not_scaled,
     "steps: BaseOptimizer.scale_loss": a_loss_is_not_scaled_by_a_fixed_factor,
     "steps: BaseOptimizer._get_current_learning_rate": a_schedule_is_asked_once,
+    "steps: TensorFlowTrainer._make_function": a_fit_has_the_batches_of_a_data_set,
+    "steps: TensorFlowTrainer._autoconvert_optionals": a_fit_has_the_batches_of_a_data_set,
+    "steps: TensorFlowTrainer.make_predict_function": a_prediction_has_the_batches_of_a_data_set,
     "steps: TensorFlowTrainer.__init__": a_loop_has_its_model,
     "names: Layer.__init__": automatic_names_count_within_their_parent,
     "names: Layer._open_name_scope": a_layer_is_placed_where_it_is_first_called,
