@@ -77,6 +77,7 @@ bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/save.py
 	@$(BIN)/python benchmarks/digest.py
 	@$(BIN)/python benchmarks/record.py
+	@$(BIN)/python benchmarks/verify.py
 	@$(BIN)/python benchmarks/diff.py
 	@$(BIN)/python benchmarks/sessions.py
 	@$(BIN)/python benchmarks/state.py
