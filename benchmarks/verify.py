@@ -2,8 +2,8 @@
 
     python benchmarks/verify.py [--pairs 4] [--epochs 3]
 
-The run is the example `mnist_convnet.py`, in a folder of its own. Printed is the ratio of each pair,
-and their mean.
+The run is the example `mnist_convnet.py`, in a folder of its own. Printed are the ratio of each
+pair, and their mean.
 """
 
 import argparse
