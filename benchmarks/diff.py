@@ -34,7 +34,10 @@ def statement(steps: int, epochs: int | None, *, changed: bool) -> record.Statem
     for number in range(epochs or 1):
         part = slice(number * size, (number + 1) * size)
         columns = record.Steps(
-            loss=losses[part], learning_rate=[(1e-3).hex()] * size, state=states[part]
+            loss=losses[part],
+            learning_rate=[(1e-3).hex()] * size,
+            state=states[part],
+            batch=states[part],
         )
         if epochs is None:
             columns.optimizer = [i % 2 for i in range(size)]
@@ -42,7 +45,12 @@ def statement(steps: int, epochs: int | None, *, changed: bool) -> record.Statem
         else:
             trail.append(
                 record.Segment(
-                    steps=columns, fit=0, model=0, epoch=number, layers=layers[number % 2]
+                    steps=columns,
+                    fit=0,
+                    model=0,
+                    epoch=number,
+                    layers=layers[number % 2],
+                    by_batch={"accuracy": losses[part]},
                 )
             )
     return record.Statement(
