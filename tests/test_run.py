@@ -320,7 +320,7 @@ def test_the_line_of_progress_has_the_time_left(tmp_path, monkeypatch):
 
     def after(seconds, steps):
         now[0] += seconds
-        wrote.write("rows", rows=journal.packed([(0.25, 0.1, 1, 0)] * steps))
+        wrote.write("rows", rows=journal.packed([(0.25, 0.1, 1, 0, None)] * steps))
         return progress.line()
 
     assert progress.line() == "repro-keras: verifying · 0 of 40 steps · 0 s"

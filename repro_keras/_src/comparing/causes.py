@@ -72,6 +72,9 @@ def _order(difference: Difference | None) -> list[str]:
     if difference is not None and (difference.small or difference.kind == "state"):
         # Other arithmetic: other data or seeds move a loss by more than that.
         return sorted(kinds, key=lambda kind: kind not in _ARITHMETIC)
+    if difference is not None and difference.kind == "batch":
+        # That another batch came is known; what the records hold besides may be why it did.
+        return sorted(kinds, key=lambda kind: kind == "arrays")
     if difference is not None and difference.step == 0:
         # Initial weights are made before any data is seen: of a seed, a name and a shape.
         return sorted(kinds, key=lambda kind: kind in ("data", "arrays", "draws"))
