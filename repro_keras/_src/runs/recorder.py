@@ -5,6 +5,7 @@ Nothing here knows private names of Keras: the patches `fits` and `steps` call i
 
 import array
 import contextlib
+import itertools
 import os
 import random
 import sys
@@ -116,16 +117,19 @@ class Recorder:
     def batch(self, end: int, logs: dict) -> None:
         """What Keras tells after a batch: the metrics, as tensors that nothing waits for."""
         if self._fits:
-            self._told.append((end, dict(logs)))
+            told = {name: value for name, value in logs.items() if name != "loss"}
+            with self.lock:  # the thread that flushes takes the list away
+                self._told.append((end, told))
 
     def _flush_told(self) -> None:
         told, self._told = self._told, []
-        names = [name for name in (told[-1][1] if told else ()) if name != "loss"]
-        told = [(end, logs) for end, logs in told if all(name in logs for name in names)]
-        if names and told:
+        # What is written together has the same names, whenever it is written.
+        for names, part in itertools.groupby(told, lambda one: list(one[1])):
+            ends, values = zip(*part, strict=True)
             with contextlib.suppress(TypeError, ValueError):  # one that is no number
-                columns = {name: [_hex(logs[name]) for _, logs in told] for name in names}
-                self._journal.write("batches", ends=[end for end, _ in told], metrics=columns)
+                columns = {name: [_hex(logs[name]) for logs in values] for name in names}
+                if columns:
+                    self._journal.write("batches", ends=ends, metrics=columns)
 
     def flush(self) -> None:
         """Writes the rows that are here to the journal."""
