@@ -27,6 +27,7 @@ import threading
 import time
 from pathlib import Path
 
+EPOCHS = 10
 BY_HAND = ("GradientTape", "train_on_batch")
 KINDS = (
     "convnet",
@@ -45,9 +46,6 @@ def data_of(kind: str):
     count = 640 if "wide" in kind else 16384
     shape = (4096, 28, 28, 1) if kind == "convnet" else (count, 64)
     return rng.random(shape, "float32"), rng.integers(0, 10, shape[0])
-
-
-EPOCHS = 10
 
 
 def convolutions(number: int) -> list:
@@ -151,10 +149,10 @@ def measure(kind: str, models: int, pairs: int) -> dict:
             record(recorded)
             trainers[recorded] = trainer(kind, number, x, y)
         clock, processor, plain = [], [], []
-        for number in range(-5, pairs):  # the first are not like the others
-            order = (True, False) if number % 2 else (False, True)
+        for pair in range(-5, pairs):  # the first are not like the others
+            order = (True, False) if pair % 2 else (False, True)
             taken = {recorded: turn(recorded) for recorded in order}
-            if number >= 0:
+            if pair >= 0:
                 plain.append(taken[False][0])
                 clock.append(taken[True][0] - taken[False][0])
                 processor.append(taken[True][1] - taken[False][1])
