@@ -110,7 +110,7 @@ def test_an_example_is_not_caught(tmp_path):
     weights = tmp_path / "cells.weights.h5"
     example = ROOT / "examples" / "gradient_tape.py"
     env = {"REPRO_KERAS_GUARD": "error"}
-    result = run(example, "--epochs=1", f"--weights={weights}", env=env)
+    result = run(example, "--epochs=1", f"--weights={weights}", env=env, extras=True)
     assert "ReproWarning" not in result.stderr
     assert weights.exists()
 
