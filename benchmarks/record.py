@@ -1,18 +1,18 @@
 """What recording costs: steps with the recorder and without, side by side, and what comes by fit.
 
-    python benchmarks/record.py [--models 8] [--pairs 100] [--only KIND]
+    python benchmarks/record.py [--models 8] [--turns 100] [--only KIND] [--control]
 
-For each kind of training, one process has two equal models, of which one is recorded. They take
-turns, a step each, so that both meet the machine as it is at the time. Of two equal models one is
-faster than the other for as long as they live, by a percent or so; and one operation more in a
-graph may have the others run in another order, which is slower or faster by a percent or two. So
-this is done with several pairs of models, and with several convnets. Printed are the median time
-of a step that is not recorded; the mean over the pairs of models, and its standard error, of what
-the recorded step takes more (for a pair, the mean over its turns without the fifths at both ends),
-by the clock and in processor time of all threads; what the recorder does by `fit` (its data, its
-outcome), by epoch and with what Keras tells of each batch, in milliseconds; what all this comes
-to in a fit of ten epochs, as a part of its time; and the bytes of the run's `record.json` for
-10,000 steps.
+For each kind of training, one process has a model with two functions that train it, of which one is
+recorded. They take turns, a step each, so that both meet the machine as it is at the time, and the
+same weights where they lie in memory. One operation more in a graph may have the others run in
+another order, which is slower or faster by a percent or two. So this is done with several models,
+and with several convnets. Printed are the median time of a step that is not recorded; the mean over
+the models, and its standard error, of what the recorded step takes more (for a model, the mean over
+its turns without the fifths at both ends), by the clock and in processor time of all threads; what
+the recorder does by `fit` (its data, its outcome), by epoch and with what Keras tells of each
+batch, in milliseconds; what all this comes to in a fit of ten epochs, as a part of its time; and
+the bytes of the run's `record.json` for 10,000 steps. With --control, neither is recorded: what is
+printed then is the error of the method.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def data_of(kind: str):
 
     rng = np.random.default_rng(0)
     count = 640 if "wide" in kind else 16384
-    shape = (4096, 28, 28, 1) if kind == "convnet" else (count, 64)
+    shape = (count, 28, 28, 1) if kind == "convnet" else (count, 64)
     return rng.random(shape, "float32"), rng.integers(0, 10, shape[0])
 
 
@@ -64,7 +64,7 @@ def convolutions(number: int) -> list:
 
 
 def trainer(kind: str, number: int, x, y):
-    """A new model's `fit`, and a function that makes its next steps and says how many."""
+    """A new model's `fit`, and what gives a function that makes steps of it and says how many."""
     import numpy as np
     import tensorflow as tf
 
@@ -85,6 +85,7 @@ def trainer(kind: str, number: int, x, y):
     inputs, targets = x[:batch], y[:batch]
 
     def fit(epochs: int = 1):
+        model.train_function = None  # it is made anew, as recording wants it
         if "tf.data" in kind:
             data = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch, drop_remainder=True)
             model.fit(data, epochs=epochs, verbose=0)
@@ -98,24 +99,28 @@ def trainer(kind: str, number: int, x, y):
         model.optimizer.apply(tape.gradient(value, weights), weights)
         return 1
 
-    def on_batches():
-        model.train_on_batch(inputs, targets)
-        return 1
+    def stepping():
+        if kind == "GradientTape":
+            return with_tape
+        fit()
+        function = model.train_function
+        iterator = iter(tf.data.Dataset.from_tensors((inputs, targets)).repeat())
 
-    if kind in BY_HAND:
-        return fit, {"GradientTape": with_tape, "train_on_batch": on_batches}[kind]
-    fit()  # makes the function that it calls for each batch
-    function = model.train_function
-    iterator = iter(tf.data.Dataset.from_tensors((inputs, targets)).repeat())
+        def steps():
+            np.asarray(function(iterator)["loss"])  # when it is there, they are made
+            return together
 
-    def steps():
-        np.asarray(function(iterator)["loss"])  # when it is there, they are made
-        return together
+        def on_batches():
+            model.train_function = function
+            model.train_on_batch(inputs, targets)
+            return 1
 
-    return fit, steps
+        return on_batches if kind == "train_on_batch" else steps
+
+    return fit, stepping
 
 
-def measure(kind: str, models: int, pairs: int) -> dict:
+def measure(kind: str, models: int, turns: int, control: bool) -> dict:
     import repro_keras  # noqa: F401
     from repro_keras._src import project
     from repro_keras._src.runs import launch, recorder, request, store
@@ -132,27 +137,28 @@ def measure(kind: str, models: int, pairs: int) -> dict:
 
     def record(it: bool) -> None:
         # Its threads end where nothing is recorded; what they would do is measured below.
-        recorder.current = recording if it else None
+        recorder.current = recording if it and not control else None
 
     def turn(recorded: bool) -> tuple[float, float]:
         """Microseconds of a step of the next turn, by the clock and of the processor."""
         record(recorded)
         start, before = time.perf_counter(), time.process_time()
-        steps = trainers[recorded][1]()
+        steps = stepping[recorded]()
         taken, used = time.perf_counter() - start, time.process_time() - before
         return taken / steps * 1e6, used / steps * 1e6
 
     usual, more, used, parts = [], [], [], []
     for number in range(models):
-        trainers = {}
-        for recorded in (False, True):
+        fit, steps_of = trainer(kind, number, x, y)
+        stepping = {}
+        for recorded in (True, False) if number % 2 else (False, True):
             record(recorded)
-            trainers[recorded] = trainer(kind, number, x, y)
+            stepping[recorded] = steps_of()
         clock, processor, plain = [], [], []
-        for pair in range(-5, pairs):  # the first are not like the others
-            order = (True, False) if pair % 2 else (False, True)
+        for number_of_turn in range(-5, turns):  # the first are not like the others
+            order = (True, False) if number_of_turn % 2 else (False, True)
             taken = {recorded: turn(recorded) for recorded in order}
-            if pair >= 0:
+            if number_of_turn >= 0:
                 plain.append(taken[False][0])
                 clock.append(taken[True][0] - taken[False][0])
                 processor.append(taken[True][1] - taken[False][1])
@@ -162,11 +168,13 @@ def measure(kind: str, models: int, pairs: int) -> dict:
         parts.append(more[-1] / usual[-1])
     record(True)
     recording.position()
-    trainers[True][1]()
+    stepping[True]()
     start = time.perf_counter()
     recording.position()  # what the recorder's threads do twice a second
-    drain = time.perf_counter() - start
-    by_fit = 0.0 if kind in BY_HAND else cost_of_fit(recording, lambda: trainers[True][0](EPOCHS))
+    drain = 0.0 if control else time.perf_counter() - start
+    by_fit = 0.0
+    if kind not in BY_HAND and not control:
+        by_fit = cost_of_fit(recording, lambda: fit(EPOCHS))
     recording.finish("finished")
     size = bytes_for_steps(launch.assemble(wanted, run, there, 0), run, 10_000)
     shutil.rmtree(folder)
@@ -218,7 +226,7 @@ def bytes_for_steps(statement, run: Path, steps: int) -> int:
     from repro_keras._src import record
     from repro_keras._src.runs import store
 
-    count = sum(len(segment.steps.loss) for segment in statement.predicate.trail)
+    count = sum(len(segment.steps.loss) for segment in statement.predicate.trail) or 1
     size = (run / store.RECORD).stat().st_size
     empty = [msgspec.structs.replace(s, steps=record.Steps()) for s in statement.predicate.trail]
     predicate = msgspec.structs.replace(statement.predicate, trail=record.chained(empty))
@@ -240,13 +248,18 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures what recording costs.")
-    parser.add_argument("--models", type=int, default=8, help="how many pairs of models (8)")
-    parser.add_argument("--pairs", type=int, default=100, help="how many turns each has (100)")
+    parser.add_argument("--models", type=int, default=8, help="how many models (8)")
+    parser.add_argument("--turns", type=int, default=100, help="how many turns each has (100)")
+    parser.add_argument("--control", action="store_true", help="record neither")
     parser.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, metavar="KIND")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.kind:
-        print(json.dumps(measure(arguments.kind, arguments.models, arguments.pairs)))
+        print(
+            json.dumps(
+                measure(arguments.kind, arguments.models, arguments.turns, arguments.control)
+            )
+        )
         return
     print(
         "                                     more, µs a step:           by fit of"
@@ -255,7 +268,8 @@ def main() -> None:
         "   % of the fit   10,000 steps"
     )
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
-    numbers = [f"--models={arguments.models}", f"--pairs={arguments.pairs}"]
+    numbers = [f"--models={arguments.models}", f"--turns={arguments.turns}"]
+    numbers += ["--control"] if arguments.control else []
     for kind in arguments.only:
         command = [sys.executable, __file__, "--kind", kind, *numbers]
         output = subprocess.run(

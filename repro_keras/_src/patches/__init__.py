@@ -144,6 +144,7 @@ def _rows() -> list:
     # Loaded late: these import Keras.
     from repro_keras._src import seeding
     from repro_keras._src.patches import (
+        batches,
         data_seeds,
         eager,
         export,
@@ -183,6 +184,7 @@ def _rows() -> list:
         *export.PATCHES,
         *fits.PATCHES,
         *steps.PATCHES,
+        *batches.PATCHES,
         *eager.PATCHES,
         *positions.PATCHES,
         *resume.PATCHES,

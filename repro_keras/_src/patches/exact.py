@@ -12,12 +12,12 @@ Gradients are made of such operations by TensorFlow itself, and so become exact 
 import functools
 import inspect
 
-from tensorflow.python.eager import context
 from tensorflow.python.framework import composite_tensor, dtypes, ops
-from tensorflow.python.ops import array_ops, control_flow_util, gen_math_ops, math_ops
+from tensorflow.python.ops import array_ops, gen_math_ops, math_ops
 from tensorflow.python.ops.ragged import ragged_functional_ops, ragged_tensor
 
 from repro_keras._src.patches.patch import Patch
+from repro_keras._src.patches.tracing import for_xla
 
 _WIDE = {
     dtypes.bfloat16: dtypes.float64,
@@ -82,13 +82,6 @@ def _pow_for_xla(original):
         return gen_math_ops.cast(original(x=gen_math_ops.cast(x, wide), y=y), x.dtype, name=name)
 
     return _pow
-
-
-def for_xla() -> bool:
-    """Whether a graph is traced for `jit_compile`."""
-    if context.executing_eagerly():
-        return False
-    return control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
 
 
 def _local_response(original):

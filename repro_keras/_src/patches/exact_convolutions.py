@@ -10,8 +10,8 @@ import inspect
 from tensorflow.python.framework import dtypes, ops
 from tensorflow.python.ops import array_ops, cond, math_ops
 
-from repro_keras._src.patches import exact
 from repro_keras._src.patches.patch import Patch
+from repro_keras._src.patches.tracing import for_xla
 
 
 def _of_two(original):
@@ -22,7 +22,7 @@ def _of_two(original):
         given = signature.bind(*args, **kwargs).arguments
         images = given["input"] = ops.convert_to_tensor(given["input"])
         batch = images.shape[0] if images.shape.rank else None
-        if images.dtype != dtypes.float32 or batch not in (1, None) or exact.for_xla():
+        if images.dtype != dtypes.float32 or batch not in (1, None) or for_xla():
             return original(**given)
         name = given.pop("name", None) or "Conv2D"
 

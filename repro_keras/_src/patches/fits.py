@@ -6,7 +6,7 @@ import inspect
 from keras.src.backend.common import global_state
 
 from repro_keras._src import seeding
-from repro_keras._src.patches import steps
+from repro_keras._src.patches import batches, rows, steps
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.runs import recorder as recording
 
@@ -20,8 +20,9 @@ def generators() -> dict:
 def begin(recorder) -> None:
     """Recording begins."""
     recorder.generators = generators
-    recorder.begin_pass, recorder.end_pass = steps.begin_pass, steps.end_pass
-    steps.begin()
+    recorder.begin_pass, recorder.end_pass = batches.begin_pass, batches.end_pass
+    batches.begin()
+    rows.begin()
     for model in steps.models():
         # Those that were made before do not write the trail, nor see batches.
         model.train_function = model.test_function = model.predict_function = None
@@ -38,7 +39,7 @@ def _record_fit(original):
         if recorder is None:
             return original(self, *args, **kwargs)
         with recorder.fitting(self, signature.bind(self, *args, **kwargs).arguments):
-            steps.prepare(self, recorder.wants_batches)
+            batches.prepare(self, recorder.wants_batches)
             return original(self, *args, **kwargs)
 
     return fit

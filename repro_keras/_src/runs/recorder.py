@@ -4,6 +4,7 @@ Nothing here knows private names of Keras: the patches `fits` and `steps` call i
 """
 
 import array
+import collections
 import contextlib
 import itertools
 import os
@@ -82,7 +83,8 @@ class Recorder:
     def _start_afresh(self) -> None:
         """Nothing was trained yet."""
         self._rows: list[journal.Row] = []
-        self._told: list[tuple[int, dict]] = []  # what Keras told callbacks after batches
+        # What Keras told callbacks after batches; another thread takes it away.
+        self._told: collections.deque[tuple[int, dict]] = collections.deque()
         self._lost = 0
         self._steps = 0
         self._fits: list[dict] = []
@@ -117,17 +119,17 @@ class Recorder:
     def batch(self, end: int, logs: dict) -> None:
         """What Keras tells after a batch: the metrics, as tensors that nothing waits for."""
         if self._fits:
-            told = {name: value for name, value in logs.items() if name != "loss"}
-            with self.lock:  # the thread that flushes takes the list away
-                self._told.append((end, told))
+            self._told.append((end, dict(logs)))
 
     def _flush_told(self) -> None:
-        told, self._told = self._told, []
+        told = [self._told.popleft() for _ in range(len(self._told))]
         # What is written together has the same names, whenever it is written.
         for names, part in itertools.groupby(told, lambda one: list(one[1])):
             ends, values = zip(*part, strict=True)
             with contextlib.suppress(TypeError, ValueError):  # one that is no number
-                columns = {name: [_hex(logs[name]) for logs in values] for name in names}
+                columns = {
+                    name: [_hex(logs[name]) for logs in values] for name in names if name != "loss"
+                }
                 if columns:
                     self._journal.write("batches", ends=ends, metrics=columns)
 
