@@ -21,6 +21,7 @@ TRUE_LOSSES = (
     "eager loop",
     "graph loop",
     "compiled loop",
+    "functions in turns",
     "variables",
 )
 
@@ -43,7 +44,7 @@ def test_the_true_loss_of_every_step_is_recorded(kind, tmp_path):
     assert not any(segment.lost for segment in run.trail)
     assert [model.name for model in run.models] != []
     rates = {rate for segment in run.trail for rate in segment.steps.learning_rate}
-    assert len(rates) > 2 if kind.endswith(" loop") else len(rates) <= 2
+    assert len(rates) > 2 if kind.endswith((" loop", "in turns")) else len(rates) <= 2
     # Recording changes nothing.
     assert forks.run_json("loops.py", kind) == said
     if kind in ("gan", "graph loop", "steps_per_execution", "loop in a graph"):

@@ -48,7 +48,7 @@ def fit(model, batch=64, epochs=6, **options):
         losses.clear()
 
 
-def loop(model, compiled, steps, **options):
+def step_of(model, compiled, **options):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.9)
     optimizer = keras.optimizers.SGD(schedule)
     optimizer.build(model.trainable_variables)
@@ -61,8 +61,12 @@ def loop(model, compiled, steps, **options):
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
 
-    function = tf.function(step, **options) if compiled else step
-    losses.extend(float(function()) for _ in range(steps))
+    return tf.function(step, **options) if compiled else step
+
+
+def loop(steps, *functions):
+    """Steps of each function, in turns."""
+    losses.extend(float(functions[i % len(functions)]()) for i in range(steps))
 
 
 class Gan(keras.Model):
@@ -125,11 +129,15 @@ elif kind == "train_on_batch":
     model.compile("sgd", "mse")
     losses = [float(model.train_on_batch(x, y)) for _ in range(5)]
 elif kind == "eager loop":
-    loop(model, False, 6)
+    loop(6, step_of(model, False))
 elif kind == "graph loop":
-    loop(model, True, 5000)
+    loop(5000, step_of(model, True))
 elif kind == "compiled loop":
-    loop(model, True, 50, jit_compile=True)
+    loop(50, step_of(model, True, jit_compile=True))
+elif kind == "functions in turns":
+    other = keras.Sequential([keras.Input((8,)), L.Dense(1, use_bias=False)])
+    of_xla = step_of(other, True, jit_compile=True)
+    loop(3000, step_of(model, True), step_of(other, True), of_xla)
 elif kind == "loop in a graph":
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)
@@ -165,7 +173,7 @@ elif kind == "killed":
     fit(model)
     os.kill(os.getpid(), 9)
 elif kind == "waits":
-    loop(model, True, 20)
+    loop(20, step_of(model, True))
     print("waiting", flush=True)
     time.sleep(60)
 else:
