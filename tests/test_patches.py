@@ -52,7 +52,7 @@ ELSEWHERE = {
 def test_every_row_has_a_control(rows, rows_v1):
     assert len(set(rows)) == len(rows)
     assert len(set(rows_v1)) == len(rows_v1)
-    scripts = ("controls.py", "controls_v1.py", "controls_guard.py")
+    scripts = ("controls.py", "controls_record.py", "controls_v1.py", "controls_guard.py")
     with_control = {row for script in scripts for row in _rows_with_controls(script)}
     together = ("tf_names", "legacy_api", *patches.EXACT)  # they have tests of their own, below
     found = {row for row in {*rows, *rows_v1} if not row.startswith(together)}
@@ -60,14 +60,21 @@ def test_every_row_has_a_control(rows, rows_v1):
     assert with_control - found <= ELSEWHERE
 
 
-@pytest.mark.parametrize("row", _rows_with_controls())
-def test_a_control_holds_with_its_row_only(row, rows):
+@pytest.mark.parametrize(
+    ("script", "row"),
+    [
+        (script, row)
+        for script in ("controls.py", "controls_record.py")
+        for row in _rows_with_controls(script)
+    ],
+)
+def test_a_control_holds_with_its_row_only(script, row, rows):
     if row not in rows:
         pytest.skip("this Keras has it elsewhere")
-    process = run("controls.py", row)
+    process = run(script, row)
     assert process.stdout.splitlines()[-1] == "true"
     # What stands on a row may fail outright without it; it must not come to the same.
-    process = run("controls.py", row, row, check=False)
+    process = run(script, row, row, check=False)
     if process.returncode:
         assert "AssertionError" in process.stderr, process.stderr
     else:

@@ -73,16 +73,15 @@ def _elements(variable):
     anyone makes a copy of it. A small weight is taken whole, which has the next step copy it; of
     that, the elements are taken once it is out of the graph.
     """
-    shape = variable.shape
-    value = variable.read_value()
-    if shape.num_elements() <= _SMALL:
+    value, size = variable.read_value(), variable.shape.num_elements()
+    if size <= _SMALL:
         return value
-    places = _few(np.arange(shape.num_elements()))
-    return tf.gather_nd(value, np.stack(np.unravel_index(places, shape.as_list()), axis=-1))
+    places = np.arange(_ELEMENTS) * (size // _ELEMENTS)
+    return tf.gather_nd(value, np.stack(np.unravel_index(places, variable.shape), axis=-1))
 
 
-def _few(flat: np.ndarray) -> np.ndarray:
-    """The same of flat arrays, one or many."""
+def _few(flat):
+    """The same of flat arrays or tensors, one or many."""
     return flat[..., :: max(1, flat.shape[-1] // _ELEMENTS)][..., :_ELEMENTS]
 
 
