@@ -148,6 +148,18 @@ def test_one_run():
     assert not any(path.get("class") == "curve b" for path in found.all("path"))
 
 
+def test_data_that_came_by_batch_are_in_the_trail():
+    def undigested(run):
+        run.data[0].digest = None
+
+    def by_batch(run):
+        undigested(run)
+        run.trail[0].steps.batch = ["0" * 16] * len(run.trail[0].steps.loss)
+
+    assert "x of fit 1 no digest" in Page(page(planted(undigested))).text
+    assert "x of fit 1 by its batches, in the trail" in Page(page(planted(by_batch))).text
+
+
 def test_runs_without_steps_or_epochs():
     def nothing(run):
         run.trail, run.models = [], []

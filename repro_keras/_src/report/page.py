@@ -324,9 +324,11 @@ def _facts(found: list[dict[str, str]]) -> str:
 
 def _given(run: record.Run) -> str:
     found = [(file.path, file.sha256) for file in (*run.code.files, *run.read)]
+    by_batch = any(segment.steps.batch for segment in run.trail)
     for item in run.data:
-        value = item.digest or f"{item.type}, which has no digest"
-        found.append((record.name_of_data(item), value))
+        of_fit = item.call.startswith("fit ") and item.argument != "validation_data"
+        other = "by its batches, in the trail" if of_fit and by_batch else "no digest"
+        found.append((record.name_of_data(item), item.digest or other))
     return _digests(found) if found else ""
 
 
