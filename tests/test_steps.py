@@ -22,6 +22,7 @@ TRUE_LOSSES = (
     "graph loop",
     "compiled loop",
     "functions in turns",
+    "saved loop",
     "variables",
 )
 

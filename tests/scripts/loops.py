@@ -61,7 +61,9 @@ def step_of(model, compiled, **options):
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
 
-    return tf.function(step, **options) if compiled else step
+    function = tf.function(step, **options) if compiled else step
+    function.optimizer = optimizer
+    return function
 
 
 def loop(steps, *functions):
@@ -138,6 +140,16 @@ elif kind == "functions in turns":
     other = keras.Sequential([keras.Input((8,)), L.Dense(1, use_bias=False)])
     of_xla = step_of(other, True, jit_compile=True)
     loop(3000, step_of(model, True), step_of(other, True), of_xla)
+elif kind == "saved loop":
+    saved = tf.Module()
+    saved.step = step_of(model, True, input_signature=[])
+    saved.parts = [v.value for v in (*model.variables, *saved.step.optimizer.variables)]
+    loop(3, saved.step)
+    tf.saved_model.save(saved, "saved")
+    loaded = tf.saved_model.load("saved")
+    here, there = (float(function()) for function in (saved.step, loaded.step))
+    assert here == there
+    losses.append(here)
 elif kind == "loop in a graph":
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)

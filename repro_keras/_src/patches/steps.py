@@ -11,6 +11,7 @@ import weakref
 
 import tensorflow as tf
 from keras.src import backend
+from tensorflow.python.saved_model import save_context
 
 from repro_keras._src.patches import batches, rows
 from repro_keras._src.patches.patch import Patch
@@ -106,7 +107,8 @@ def _record_step(original):
     @functools.wraps(original)
     def apply(self, grads, trainable_variables=None):
         recorder = recording.current
-        if recorder is None or _current.applying:  # LossScaleOptimizer applies another
+        # LossScaleOptimizer applies another. To be saved, a function is traced again, without rows.
+        if recorder is None or _current.applying or save_context.in_save_context():
             return original(self, grads, trainable_variables)
         variables = list(
             self._trainable_variables if trainable_variables is None else trainable_variables
