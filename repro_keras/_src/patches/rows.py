@@ -19,6 +19,7 @@ from repro_keras._src.runs import recorder as recording
 _PATIENCE = 0.5  # seconds that steps may wait in a graph: what a kill can lose
 _PAUSE = 0.05  # seconds between two looks at how full the buffer is
 _SIZE = 4096  # the rows of the buffer
+_ENDLESS = 2**62
 _WEIGHTS, _ELEMENTS = 3, 4
 _SMALL = 256  # elements of a weight that is taken whole
 _NUMBER, _LOSS, _RATE, _META, _BATCH, _STATE = range(6)  # the columns of a row of the buffer
@@ -110,8 +111,7 @@ def _sums(losses: list[np.ndarray]) -> list[float]:
 class Rows:
     """Where graphs write rows, and a thread that takes them away.
 
-    A row has the number of steps before it. They are counted once a row is written, and so a row
-    that is counted can be had.
+    A row has the number of steps before it, by which rows from several places come in their order.
     """
 
     def __init__(self, recorder: recording.Recorder):
@@ -119,28 +119,31 @@ class Rows:
             self._count = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._recorder = recorder
         self._taken = 0
-        self._early: list[_Numbered] = []  # were out of their queue before they were counted
+        self._early: list[_Numbered] = []  # were seen after one that may be seen later only
         self._queues: dict[tuple, _Queue] = {}
         self._buffer: _Buffer | None = None
         threading.Thread(target=self._watch, name="repro_keras recorder", daemon=True).start()
 
     def write(self, losses: list, rate, elements: list, optimizer: int, batch) -> None:
         """Adds the writing of a row to the graph; with few operations, for each takes its time."""
-        number = self._count.read_value()
         losses = [t if t.shape.rank == 0 else tf.reduce_sum(_wide(t)) for t in losses]
         if tracing.for_xla():
             self._buffer = self._buffer or _Buffer()
+            number = self._count.read_value()
             written = self._buffer.write(number, losses, rate, elements, optimizer, batch)
-        else:
-            batches = [] if batch is None else [batch.read_value()]
-            optimizer = tf.constant(optimizer, tf.int64)
-            parts = [number, optimizer, rate, *batches, *losses, *elements]
-            form = (len(batches), len(losses), *((part.dtype, *part.shape) for part in parts))
-            if form not in self._queues:
-                self._queues[form] = _Queue(parts, len(batches), len(losses))
-            written = self._queues[form].write(parts)
-        with tf.control_dependencies([written]):
-            self._count.assign_add(1)
+            with tf.control_dependencies([written]):
+                self._count.assign_add(1)
+            return
+        number = tf.raw_ops.ResourceCountUpTo(
+            resource=self._count.handle, limit=_ENDLESS, T=tf.int64
+        )
+        batches = [] if batch is None else [batch.read_value()]
+        optimizer = tf.constant(optimizer, tf.int64)
+        parts = [number, optimizer, rate, *batches, *losses, *elements]
+        form = (len(batches), len(losses), *((part.dtype, *part.shape) for part in parts))
+        if form not in self._queues:
+            self._queues[form] = _Queue(parts, len(batches), len(losses))
+        self._queues[form].write(parts)
 
     def _watch(self) -> None:
         pause, last = threading.Event(), time.monotonic()
@@ -153,24 +156,30 @@ class Rows:
                 last = time.monotonic()
 
     def drain(self) -> None:
-        """Brings the rows of all steps that are counted to the recorder, in their order."""
+        """Brings the rows of all steps that are over to the recorder, in their order."""
         with self._recorder.lock, tf.init_scope():
-            # First: what is counted by now is in its queue.
-            count = int(read(self._count))
-            if count == self._taken:
+            if int(read(self._count)) == self._taken:
                 return
-            found, self._early = self._early, []
-            for queue in list(self._queues.values()):  # others may be traced meanwhile
-                found += queue.take()
+            found, self._early = [*self._early, *self._in_queues()], []
             if self._buffer is not None:
-                found += self._buffer.take(self._taken, count)
-                if all(number != count - 1 for number, _ in found):
-                    count -= 1  # XLA is writing it
+                found += self._buffer.take(self._taken, int(read(self._count)))
+            if not found:
+                return
+            # The steps before one that was seen are over, and their rows can be had: but maybe
+            # from a queue that was looked into before they were there.
+            last = max(number for number, _ in found)
+            found += self._in_queues()
             found.sort(key=lambda numbered: numbered[0])
-            self._early = [numbered for numbered in found if numbered[0] >= count]
-            rows = [row for number, row in found if number < count]
-            self._recorder.rows(rows, max(0, count - self._taken - len(rows)))
-            self._taken = count
+            self._early = [numbered for numbered in found if numbered[0] > last]
+            rows = [row for number, row in found if number <= last]
+            # A step that failed has a number and no row; those of the buffer were written over.
+            lost = last + 1 - self._taken - len(rows) if self._buffer is not None else 0
+            self._recorder.rows(rows, max(0, lost))
+            self._taken = last + 1
+
+    def _in_queues(self) -> list[_Numbered]:
+        queues = list(self._queues.values())  # others may be traced meanwhile
+        return [numbered for queue in queues for numbered in queue.take()]
 
 
 class _Queue:
@@ -182,10 +191,8 @@ class _Queue:
             self._queue = tf.queue.FIFOQueue(-1, types, shapes)  # without an end: nothing waits
         self._batches, self._losses = batches, losses
 
-    def write(self, parts: list):
-        return tf.raw_ops.QueueEnqueueV2(
-            handle=self._queue.queue_ref, components=parts, timeout_ms=-1
-        )
+    def write(self, parts: list) -> None:
+        tf.raw_ops.QueueEnqueueV2(handle=self._queue.queue_ref, components=parts, timeout_ms=-1)
 
     def take(self) -> Iterator[_Numbered]:
         count = int(self._queue.size())
