@@ -185,37 +185,44 @@ def measure(kind: str, models: int, turns: int, control: bool) -> dict:
         "more": mean_and_error(more),
         "used": mean_and_error(used),
         "by_fit": by_fit,
-        "part": (part + by_fit * 1e6 / (usual[-1] * steps) + drain / 0.5, error),
+        "part": (part + (by_fit * 1e6 / (usual[-1] * steps) or drain / 0.5), error),
         "bytes": size,
     }
 
 
 def cost_of_fit(recording, fit) -> float:
-    """Seconds that the recorder takes in a fit for all but the steps themselves."""
-    spent = 0.0
+    """Seconds that the recorder takes in a fit for all but the steps themselves.
+
+    In the thread that trains as they pass, for it waits; in others those of the processor, since
+    they wait for the one that trains.
+    """
+    from repro_keras._src.patches import rows
+
     main = threading.get_ident()
+    spent = 0.0
 
-    def timed(name):
-        method = getattr(recording, name)
-
+    def timed(method, in_main: bool):
         def call(*arguments, **named):
             nonlocal spent
-            start = time.perf_counter()
+            here = threading.get_ident() == main
+            clock = time.perf_counter if here else time.thread_time
+            start = clock()
             try:
                 return method(*arguments, **named)
             finally:
-                # In the main thread, `epoch` and others call it and are timed themselves.
-                if name != "_flush_told" or threading.get_ident() != main:
-                    spent += time.perf_counter() - start
+                if here is in_main:
+                    spent += clock() - start
 
         return call
 
-    names = ("_data", "_outcomes", "epoch", "training_begins", "batch", "_flush_told")
-    for name in names:
-        setattr(recording, name, timed(name))
+    in_main = ("_data", "_outcomes", "epoch", "training_begins", "batch")
+    parts = [(recording, name, True) for name in in_main]
+    parts += [(recording, "flush", False), (rows.the_rows(), "drain", False)]
+    for owner, name, where in parts:
+        setattr(owner, name, timed(getattr(owner, name), where))
     fit()
-    for name in names:
-        delattr(recording, name)
+    for owner, name, _ in parts:
+        delattr(owner, name)
     return spent
 
 

@@ -10,6 +10,7 @@ a copy from then on, as TensorFlow does it after some operations.
 import json
 import os
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -145,8 +146,9 @@ elif kind == "saved loop":
     saved.step = step_of(model, True, input_signature=[])
     saved.parts = [v.value for v in (*model.variables, *saved.step.optimizer.variables)]
     loop(3, saved.step)
-    tf.saved_model.save(saved, "saved")
-    loaded = tf.saved_model.load("saved")
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(saved, folder)
+        loaded = tf.saved_model.load(folder)
     here, there = (float(function()) for function in (saved.step, loaded.step))
     assert here == there
     losses.append(here)
