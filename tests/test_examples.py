@@ -24,6 +24,9 @@ def test_every_example_has_a_record_of_its_code():
     assert set(names()) == scripts - {"demo", "real_data", "verify_records"}
     for name in names():
         statement = record.read(ROOT / "examples" / "records" / f"{name}.json")
+        files = [one.name for one in statement.subject if one.name.startswith("file/")]
+        # Whoever edits a file meanwhile has it in the record, as written by the run.
+        assert all(file.startswith("file/examples/") for file in files), files
         for file in statement.predicate.code.files:
             content = (ROOT / file.path).read_bytes()
             size = len(content)
