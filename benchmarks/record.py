@@ -10,9 +10,9 @@ and with several convnets. Printed are the median time of a step that is not rec
 the models, and its standard error, of what the recorded step takes more (for a model, the mean over
 its turns without the fifths at both ends), by the clock and in processor time of all threads; what
 the recorder does by `fit` (its data, its outcome), by epoch and with what Keras tells of each
-batch, in milliseconds; what all this comes to in a fit of ten epochs, as a part of its time; and
-the bytes of the run's `record.json` for 10,000 steps. With --control, neither is recorded: what is
-printed then is the error of the method.
+batch, and its threads in processor time, in milliseconds; what all this comes to in a fit of ten
+epochs, as a part of its time; and the bytes of the run's `record.json` for 10,000 steps. With
+--control, neither is recorded: what is printed then is the error of the method.
 """
 
 import argparse

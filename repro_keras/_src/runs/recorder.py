@@ -1,6 +1,6 @@
 """Recording a run from inside its process: models, data, epochs, files, and what came out.
 
-Nothing here knows private names of Keras: the patches `fits` and `steps` call it.
+Nothing here knows private names of Keras: patches (`fits`, `steps`, `rows`, `batches`) call it.
 """
 
 import array
