@@ -113,6 +113,33 @@ def one_image_is_the_first_of_two(attribute):
     return all(result.tobytes() == results[0].tobytes() for result in results)
 
 
+def computes_in_float32(module, attribute):
+    """Whether an operation of bfloat16 is one of float32 in a graph, with a result of bfloat16."""
+    import tensorflow as tf
+    from tensorflow.python.framework import op_def_registry
+
+    from repro_keras._src.patches import exact_narrow
+
+    function = getattr(importlib.import_module(f"tensorflow.python.ops.{module}"), attribute)
+    names = {operation.lower(): operation for operation in exact_narrow.OPERATIONS}
+    definition = op_def_registry.get(names[attribute.lower().replace("_", "")])
+    sides = 5 if "3d" in attribute.lower() else 4
+    given = {"strides": [1] * sides, "ksize": [1] * sides, "padding": "SAME", "equation": "a,b->ab"}
+    names = inspect.signature(function).parameters
+    given = {name: value for name, value in given.items() if name in names}
+    with tf.Graph().as_default() as graph:
+        for arg in definition.input_arg:
+            fixed = tf.dtypes.as_dtype(arg.type) if arg.type else tf.int32
+            of_attr = {"T": tf.bfloat16, "TInput": tf.bfloat16, "U": tf.float32}
+            placeholder = tf.compat.v1.placeholder(of_attr.get(arg.type_attr, fixed))
+            given[arg.name] = [placeholder] * 2 if arg.number_attr else placeholder
+        result = function(**given)
+        first = result[0] if isinstance(result, (list, tuple)) else result
+    nodes = [each.node_def for each in graph.get_operations()]
+    types = [tf.dtypes.as_dtype(node.attr["T"].type) for node in nodes if "T" in node.attr]
+    return tf.float32 in types and tf.bfloat16 not in types and first.dtype == tf.bfloat16
+
+
 def normalizes_exactly_when_compiled(attribute):
     """Whether images of ones, of mean 0, come to 1/sqrt(variance)."""
     import tensorflow as tf
@@ -186,6 +213,70 @@ def loads_graphs_with_exact_operations():
     ]
 
 
+NARROW_GRAPH = """
+versions { producer: 2000 }
+node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_BFLOAT16 } } }
+node { name: "of_channel" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
+node {
+  name: "normalized" op: "FusedBatchNormV3"
+  input: "x" input: "of_channel" input: "of_channel" input: "of_channel" input: "of_channel"
+  attr { key: "T" value { type: DT_BFLOAT16 } } attr { key: "U" value { type: DT_FLOAT } }
+}
+node { name: "mean" op: "Sqrt" input: "normalized:1" attr { key: "T" value { type: DT_FLOAT } } }
+node {
+  name: "inside" op: "PartitionedCall" input: "normalized" input: "^mean"
+  attr { key: "Tin" value { list { type: DT_BFLOAT16 } } }
+  attr { key: "Tout" value { list { type: DT_BFLOAT16 } } }
+  attr { key: "f" value { func { name: "function" } } }
+}
+library {
+  function {
+    signature {
+      name: "function"
+      input_arg { name: "x" type: DT_BFLOAT16 }
+      output_arg { name: "y" type: DT_BFLOAT16 }
+    }
+    node_def {
+      name: "contracted" op: "Einsum" input: "x" input: "x"
+      attr { key: "T" value { type: DT_BFLOAT16 } } attr { key: "N" value { i: 2 } }
+      attr { key: "equation" value { s: "abcd,abcd->ad" } }
+    }
+    node_def {
+      name: "product" op: "MatMul" input: "contracted:output:0" input: "contracted:output:0"
+      attr { key: "T" value { type: DT_BFLOAT16 } }
+      attr { key: "transpose_b" value { b: true } }
+    }
+    ret { key: "y" value: "product:product:0" }
+  }
+}
+"""
+
+
+def loads_graphs_that_compute_in_float32():
+    """The same, of operations of bfloat16, for which there might be no kernels."""
+    import tensorflow as tf
+    from google.protobuf import text_format
+
+    x, of_channel = tf.cast(numbers(2, 9, 9, 16), "bfloat16").numpy(), numbers(16, seed=1)
+    definition = text_format.Parse(NARROW_GRAPH, tf.compat.v1.GraphDef())
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
+        given = {"x": tf.constant(x), "of_channel": tf.constant(of_channel)}
+        outputs = tf.import_graph_def(definition, given, ["mean:0", "inside:0"], name="")
+        operations = graph.get_operations()
+        if any(
+            each.type == "FusedBatchNormV3" and each.get_attr("T") != tf.float32
+            for each in operations
+        ):
+            return False  # there might be no kernels to run it with
+        mean, inside = session.run(outputs)
+    y, batch_mean, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, **dict.fromkeys(("scale", "offset", "mean", "variance"), of_channel)
+    )
+    contracted = tf.einsum("abcd,abcd->ad", y, y)
+    expected = [tf.sqrt(batch_mean), tf.matmul(contracted, contracted, transpose_b=True)]
+    return [mean.tobytes(), inside.tobytes()] == [each.numpy().tobytes() for each in expected]
+
+
 HYPERPARAMETERS = {
     "lr": np.float32(0.1),
     "rho": np.float32(0.9),
@@ -257,8 +348,10 @@ def holds(row):
         return updates_exactly(UPDATES[attribute], attribute)
     if file == "exact_convolutions":
         return one_image_is_the_first_of_two(attribute)
+    if file == "exact_narrow":
+        return computes_in_float32(module, attribute)
     if file == "exact_graphs":
-        return loads_graphs_with_exact_operations()
+        return loads_graphs_with_exact_operations() and loads_graphs_that_compute_in_float32()
     if "batch_norm" in attribute.lower() or "BatchNorm" in attribute:
         return normalizes_exactly_when_compiled(attribute)
     return OTHERS[operation]() if operation in OTHERS else is_exact(f"{module}:{attribute}")

@@ -7,9 +7,10 @@ could replace. So the graph is rewritten as it is imported.
 import functools
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
+from tensorflow.python.framework import op_def_registry
 
 from repro_keras._src.errors import NotPortableError
-from repro_keras._src.patches import exact_updates
+from repro_keras._src.patches import exact_narrow, exact_updates
 from repro_keras._src.patches.patch import Patch
 
 _WIDE = {
@@ -18,8 +19,14 @@ _WIDE = {
     types_pb2.DT_FLOAT: types_pb2.DT_DOUBLE,
     types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128,
 }
-_WIDENED = {"Rsqrt", "Reciprocal", "Inv", "Atan", "Atan2", "Erfc", "Erfinv", "Ndtri"}
-_OUTPUTS = {"Atan2": "z"}  # what the result is called within a function; of a cast, and else, `y`
+_NARROW = {each.as_datatype_enum: types_pb2.DT_FLOAT for each in exact_narrow.NARROW}
+_WIDER = {
+    **dict.fromkeys(
+        ("Rsqrt", "Reciprocal", "Inv", "Atan", "Atan2", "Erfc", "Erfinv", "Ndtri"), _WIDE
+    ),
+    **dict.fromkeys(exact_narrow.OPERATIONS, _NARROW),
+}
+"""Which type each operation is computed in instead of its own."""
 _REFUSED = {"LRN", *(row.target.rpartition(":")[2] for row in exact_updates.PATCHES)}
 
 
@@ -57,63 +64,67 @@ def exact(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
         return graph_def
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph_def)
-    _widen(result.node)
+    _widen(result.node, is_function=False)
     for function in result.library.function:
-        for name, output in _widen(function.node_def).items():
-            _rename(function, f"{name}:{output}:", f"{name}:y:")
+        renamed = _widen(function.node_def, is_function=True)
+        for key, name in function.ret.items():
+            function.ret[key] = renamed.get(name, name)
     return result
 
 
 def _approximates(node) -> bool:
-    if node.op in _REFUSED:
-        return True
-    return node.op in _WIDENED and node.attr["T"].type in _WIDE
+    return node.op in _REFUSED or (node.op in _WIDER and node.attr["T"].type in _WIDER[node.op])
 
 
-def _widen(nodes) -> dict[str, str]:
+def _widen(nodes, is_function: bool) -> dict[str, str]:
     """Puts casts around operations; the last has the name, and so all that follows takes it.
 
     Returns:
-        The names of those whose result is not called as that of a cast, and how it is called.
+        The results that are called otherwise now, in a function: by the output's name, too.
     """
     renamed = {}
     for node in [node for node in nodes if _approximates(node)]:
-        narrow, wide = node.attr["T"].type, _WIDE[node.attr["T"].type]
-        before = [name for name in node.input if not name.startswith("^")]
-        operation = node_def_pb2.NodeDef(name=f"{node.name}/exact", op=node.op, device=node.device)
-        operation.attr["T"].type = wide
-        is_in_function = any(name.count(":") == 2 for name in before)
-        for number, source in enumerate(before):
-            cast = _cast(f"{node.name}/wide_{number}", source, narrow, wide, node.device)
-            cast.input.extend(name for name in node.input if name.startswith("^"))
-            nodes.append(cast)
-            operation.input.append(f"{cast.name}:y:0" if is_in_function else cast.name)
+        definition = op_def_registry.get(node.op)
+        narrow = node.attr["T"].type
+        wide = _WIDER[node.op][narrow]
+        operation, controls = node_def_pb2.NodeDef(), [x for x in node.input if x.startswith("^")]
+        operation.CopyFrom(node)
+        operation.name = f"{node.name}/exact"
+        for number, kind in enumerate(_types_of_inputs(node, definition)):
+            if kind and node.attr[kind].type == narrow:
+                operation.attr[kind].type = wide
+                cast = _cast(f"{node.name}/wide_{number}", node.input[number], narrow, wide, node)
+                cast.input.extend(controls)
+                nodes.append(cast)
+                operation.input[number] = f"{cast.name}:y:0" if is_function else cast.name
         nodes.append(operation)
-        output = _OUTPUTS.get(node.op, "y")
-        if output != "y":
-            renamed[node.name] = output
-        node.op = "Cast"
-        del node.input[:], node.attr["T"]
-        result = f"{operation.name}:{output}:0" if is_in_function else operation.name
-        node.MergeFrom(_cast(node.name, result, wide, narrow, node.device))
+        outputs = [output.name for output in definition.output_arg]
+        result = f"{operation.name}:{outputs[0]}:0" if is_function else operation.name
+        for number, output in enumerate(outputs):
+            if is_function:
+                new = f"{operation.name}:{output}:0" if number else f"{node.name}:y:0"
+                renamed[f"{node.name}:{output}:0"] = new
+            elif number:
+                renamed[f"{node.name}:{number}"] = f"{operation.name}:{number}"
+        node.CopyFrom(_cast(node.name, result, wide, narrow, node))
+    for node in nodes:
+        for number, name in enumerate(node.input):
+            node.input[number] = renamed.get(name, name)
     return renamed
 
 
-def _cast(name: str, source: str, old: int, new: int, device: str):
-    node = node_def_pb2.NodeDef(name=name, op="Cast", input=[source], device=device)
+def _types_of_inputs(node, definition) -> list[str]:
+    """The attribute that has the type of each input; nothing where it is the same for all nodes."""
+    found = []
+    for arg in definition.input_arg:
+        found += [arg.type_attr] * (node.attr[arg.number_attr].i if arg.number_attr else 1)
+    return found
+
+
+def _cast(name: str, source: str, old: int, new: int, like):
+    node = node_def_pb2.NodeDef(name=name, op="Cast", input=[source], device=like.device)
     node.attr["SrcT"].type, node.attr["DstT"].type = old, new
     return node
-
-
-def _rename(function, old: str, new: str) -> None:
-    """Renames a result wherever a function uses it."""
-    for node in function.node_def:
-        for number, name in enumerate(node.input):
-            if name.startswith(old):
-                node.input[number] = new + name.removeprefix(old)
-    for key, name in function.ret.items():
-        if name.startswith(old):
-            function.ret[key] = new + name.removeprefix(old)
 
 
 PATCHES = (

@@ -80,7 +80,9 @@ class Patch:
 
 def replace_imported(pairs: list[tuple[object, object]]) -> None:
     """Replaces functions in every module that has imported them by name."""
-    replacements = {id(original): replacement for original, replacement in pairs}
+    replacements = {}
+    for original, replacement in reversed(pairs):  # one that is wrapped twice, by the outer one
+        replacements[id(original)] = replacements.get(id(replacement), replacement)
     for module in list(sys.modules.values()):
         variables = getattr(module, "__dict__", {})
         found = [name for name, value in variables.items() if id(value) in replacements]
