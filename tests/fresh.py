@@ -13,6 +13,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 ROOT = Path(__file__).parents[1]
 LEAN = Path(__file__).parent / "lean"
 OTHER_CPU = ROOT / "tools" / "other_cpu"
+TOLD_CPU = ROOT / "tools" / "told_cpu"
 
 
 SWITCHES = (
@@ -57,9 +58,22 @@ needs_other_cpus = pytest.mark.skipif(
     reason="other CPUs are emulated by qemu-x86_64-static: `apt-get install qemu-user-static`",
 )
 
+needs_told_cpus = pytest.mark.skipif(
+    not all(map(shutil.which, ("gcc", "objdump"))),
+    reason="other CPUs are told of by tools/told_cpu: `apt-get install gcc binutils`",
+)
+
 
 def run(
-    *arguments, hash_seed="0", cores=None, cpu=None, env=None, cwd=None, check=True, extras=False
+    *arguments,
+    hash_seed="0",
+    cores=None,
+    cpu=None,
+    told=None,
+    env=None,
+    cwd=None,
+    check=True,
+    extras=False,
 ):
     """Runs Python in a fresh process.
 
@@ -69,6 +83,7 @@ def run(
         hash_seed: `PYTHONHASHSEED`; `None` leaves it out.
         cores: the cores it may use, as `taskset -c` takes them.
         cpu: the make of CPU to run as on, of those that `tools/other_cpu --list` names.
+        told: the make of CPU that its libraries are told of, by `tools/told_cpu`.
         env: more environment variables; `None` as a value removes one.
         cwd: its working directory.
         check: whether a failure of the process fails the test.
@@ -90,6 +105,8 @@ def run(
         command[1] = str(SCRIPTS / command[1])
     if cpu is not None:
         command[1:1] = [str(OTHER_CPU), "--cpu", cpu]
+    if told is not None:
+        command[1:1] = [str(TOLD_CPU), "--cpu", told]
     if cores is not None:
         assert shutil.which("taskset"), "taskset (util-linux) is needed for the tests"
         command = ["taskset", "-c", cores, *command]

@@ -1,7 +1,7 @@
 """Guarantee `portable`: the same bits on another make of CPU, and `machine`: on any cores.
 
-Another make is an emulator's, or the one that made the golden digests; `make golden` and `make
-portable` compare more, which takes longer.
+Another make is an emulator's, one that libraries are told of, or the one that made the golden
+digests; `make golden` and `make portable` compare more, which takes longer.
 """
 
 import functools
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from fresh import SCRIPTS, needs_other_cpus, run_json
+from fresh import SCRIPTS, needs_other_cpus, needs_told_cpus, run, run_json
 
 sys.path.insert(0, str(SCRIPTS))
 import golden
@@ -77,7 +77,7 @@ def golden_digests():
 
 def test_models_come_to_the_golden_digests(golden_digests):
     found = golden.found("each", cores="0,1")
-    assert len(found) == 12
+    assert len(found) == 14
     assert {name: golden_digests[name] for name in found} == found
 
 
@@ -90,6 +90,73 @@ def test_one_core_comes_to_the_same(golden_digests):
 def test_a_model_comes_to_its_golden_digest_on_another_cpu(golden_digests):
     found = golden.found("cnn/RMSprop", cpu="Haswell")
     assert found == {"cnn/RMSprop": golden_digests["cnn/RMSprop"]}
+
+
+# The first one has what TensorFlow gives bfloat16 and float16 to oneDNN for, as the third has
+# without AVX-512; the second one tells nothing of its caches.
+TOLD = ("Sapphire-Rapids", "without-caches", "Sierra-Forest")
+
+
+@needs_told_cpus
+@pytest.mark.parametrize("told", TOLD)
+def test_models_come_to_the_golden_digests_whatever_the_cpu_says_of_itself(golden_digests, told):
+    models = ("bfloat16/Adadelta", "float16/SGD", "unet/AdamW", "lstm/Adam", "transformer/SGD")
+    found = golden.found(*(model for model in models if model in golden_digests), told=told)
+    assert {name: golden_digests[name] for name in found} == found
+
+
+SHAPES = ("products-float16", "convolutions", "convolutions-bfloat16", "sums", "linear_algebra")
+
+
+@functools.cache
+def shapes_here():
+    return run_json("shapes.py", *SHAPES)
+
+
+@needs_told_cpus
+@pytest.mark.parametrize("told", TOLD)
+def test_shapes_do_not_depend_on_what_the_cpu_says_of_itself(told):
+    assert run_json("shapes.py", *SHAPES, told=told) == shapes_here()
+
+
+LEFT_OUT = """
+import sys
+import repro_keras as keras
+from repro_keras import repro
+from repro_keras._src import patches
+patches.left_out.update(sys.argv[1:])
+keras.layers
+import numpy as np, tensorflow as tf
+random = np.random.RandomState(0)
+"""
+ONE_IMAGE = f"""
+{LEFT_OUT}
+images = random.normal(size=(1, 56, 56, 64)).astype("float32")
+filters = random.normal(size=(3, 3, 64, 64)).astype("float32")
+print(repro.digest(tf.nn.conv2d(images, filters, 1, "SAME")))
+"""
+
+
+@needs_told_cpus
+@pytest.mark.parametrize(("left_out", "kinds"), [((), 1), (("exact_convolutions",), 3)])
+def test_one_image_is_convolved_by_the_caches_without_its_row_only(left_out, kinds):
+    cpus = ("Haswell", "Zen-4", "without-caches")
+    assert len({run("-c", ONE_IMAGE, *left_out, told=cpu).stdout for cpu in cpus}) == kinds
+
+
+NARROW = f"""
+{LEFT_OUT}
+print(tf.matmul(tf.ones((32, 64), "bfloat16"), tf.ones((64, 8), "bfloat16")).numpy()[0, 0])
+"""
+
+
+@needs_told_cpus
+@pytest.mark.parametrize("told", ["Skylake-SP", "Sierra-Forest"])
+def test_without_its_rows_bfloat16_ends_the_process(told):
+    """The control: oneDNN, held to AVX2, has no kernels for it."""
+    assert run("-c", NARROW, told=told).stdout.strip() == "64"
+    assert run("-c", NARROW, "exact_narrow", told=told, check=False).returncode != 0
+    assert run("-c", NARROW, "exact_narrow", told="Zen-2").stdout.strip() == "64"
 
 
 POOLS = (1, 2, 4, 8)

@@ -117,7 +117,6 @@ BLAS_SWITCHES = (
 _GPU_SWITCHES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _ONEDNN_SWITCHES = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
 _NUMPY_SWITCH = "NPY_DISABLE_CPU_FEATURES"
-_XLA_FLAGS = "--xla_cpu_max_isa=AVX2 --xla_cpu_enable_platform_dependent_math=false"
 
 started_before = False
 """Whether the backend was started when repro_keras was imported."""
@@ -139,7 +138,7 @@ def switches(config: ReproConfig) -> dict[str, str | None]:
     result[_NUMPY_SWITCH] = f"{features} {beyond}" if features and beyond else beyond or features
     flags = _outside.get("XLA_FLAGS")
     if portable:  # the last one wins
-        flags = f"{flags} {_XLA_FLAGS}" if flags else _XLA_FLAGS
+        flags = f"{flags} {cpu.flags_of_xla()}" if flags else cpu.flags_of_xla()
     result["XLA_FLAGS"] = flags
     for switch in _GPU_SWITCHES:
         result[switch] = "-1" if config.device == "cpu" else _outside.get(switch)

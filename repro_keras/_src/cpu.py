@@ -4,9 +4,11 @@
 """
 
 import functools
+import glob
 import importlib.util
 import platform
 import re
+import sys
 from collections.abc import Container
 from pathlib import Path
 
@@ -23,6 +25,13 @@ _BEYOND_IN_NUMPY = {
 
 It warns of names that it does not know.
 """
+
+_XLA_FLAGS = "--xla_cpu_max_isa=AVX2"
+# Without the first, it takes functions of the system's for some; without the second, a library
+# computes products that looks at the make of CPU by itself.
+_XLA_FLAGS_OF_2_21 = (
+    "--xla_cpu_enable_platform_dependent_math=false --xla_cpu_experimental_ynn_fusion_type="
+)
 
 
 @functools.cache
@@ -46,9 +55,21 @@ def beyond_in_numpy() -> str | None:
     return known[0] if known else None
 
 
+def flags_of_xla() -> str:
+    """What XLA must be told, which compiles for the CPU that is there, in XLA_FLAGS.
+
+    A flag that it does not know ends the process.
+    """
+    if _version_of_tensorflow() == (2, 21):
+        return f"{_XLA_FLAGS} {_XLA_FLAGS_OF_2_21}"
+    return _XLA_FLAGS
+
+
+# Both are read without importing the package, nor `importlib.metadata`, which takes as long.
+
+
 @functools.cache
 def _version_of_numpy() -> tuple[int, int] | None:
-    """Without importing it, nor `importlib.metadata`, which takes as long."""
     found = importlib.util.find_spec("numpy")
     if found is None or found.origin is None:
         return None
@@ -58,6 +79,16 @@ def _version_of_numpy() -> tuple[int, int] | None:
         return None
     version = re.search(r"""version = ["'](\d+)\.(\d+)""", text)
     return None if version is None else (int(version[1]), int(version[2]))
+
+
+@functools.cache
+def _version_of_tensorflow() -> tuple[int, int] | None:
+    for folder in sys.path:
+        for name in glob.glob("tensorflow*.dist-info", root_dir=folder or "."):
+            version = re.match(r"tensorflow(?:_cpu|_intel)?-(\d+)\.(\d+)", name)
+            if version:
+                return int(version[1]), int(version[2])
+    return None
 
 
 @functools.cache

@@ -1,10 +1,11 @@
 """Golden digests: what the models of `models.py` come to under `portable`, on whatever CPU.
 
-    python golden.py [--update] [--cpu NAME] [MODEL…]
+    python golden.py [--update] [--cpu NAME | --told NAME] [MODEL…]
 
 MODEL is as in `models.py` (`all` where none is given). Each is trained, here or as on another make
-of CPU, and its digest compared with that in `tests/golden`, in the file of the versions that are
-installed. Prints what differs and exits with 1 where something does. `--update` writes the file.
+of CPU (`tools/other_cpu`, `tools/told_cpu`), and its digest compared with that in `tests/golden`,
+in the file of the versions that are installed. Prints what differs and exits with 1 where something
+does. `--update` writes the file.
 """
 
 import argparse
@@ -46,9 +47,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compares models with their golden digests.")
     parser.add_argument("--update", action="store_true")
     parser.add_argument("--cpu")
+    parser.add_argument("--told")
     parser.add_argument("models", nargs="*", default=["all"])
     arguments = parser.parse_args()
-    digests = found(*arguments.models, cpu=arguments.cpu)
+    digests = found(*arguments.models, cpu=arguments.cpu, told=arguments.told)
     if arguments.update:
         golden = {**(known() if path().exists() else {}), **digests}
         path().write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
@@ -58,7 +60,8 @@ def main() -> int:
         print(f"There is no {path().name}: `make golden UPDATE=--update` on a CPU that is trusted.")
         return 2
     different = differing(digests)
-    where = f"as on {arguments.cpu}" if arguments.cpu else "here"
+    other = arguments.cpu or arguments.told
+    where = f"as on {other}" if other else "here"
     print(
         f"{len(different)} of {len(digests)} models differ {where}. {' '.join(different)}".rstrip()
     )

@@ -208,11 +208,37 @@ def autoencoder():
     return keras.Sequential([L.GaussianNoise(0.1), *layers, L.Dense(10)]), ROWS, ROWS, "mse"
 
 
+def bfloat16():
+    """Convolutions, pooling and normalization in mixed precision."""
+    narrow = {"dtype": "mixed_bfloat16"}
+    layers = [
+        L.Conv2D(12, 3, **narrow),
+        L.BatchNormalization(**narrow),
+        L.AveragePooling2D(2, 1, **narrow),
+        L.DepthwiseConv2D(3, activation="swish", **narrow),
+        L.MaxPooling2D(**narrow),
+        L.Flatten(),
+        L.Dense(24, activation="relu", **narrow),
+    ]
+    return sequential(augmented(), *layers), IMAGES, CLASSES, CROSS_ENTROPY
+
+
+def float16():
+    """Attention and a recurrent layer in mixed precision."""
+    narrow = {"dtype": "mixed_float16"}
+    inputs = keras.Input(TOKENS.shape[1:], dtype="int32")
+    x = L.Embedding(30, 8, **narrow)(inputs)
+    x = L.LayerNormalization(**narrow)(x + L.MultiHeadAttention(2, 4, **narrow)(x, x))
+    x = L.LSTM(9, **narrow)(L.Conv1D(8, 3, activation="gelu", **narrow)(x))
+    outputs = L.Dense(4, activation="softmax")(x)
+    return keras.Model(inputs, outputs), TOKENS, CLASSES, CROSS_ENTROPY
+
+
 FAMILIES = {
     make.__name__: make
     for make in (
         *(cnn, resnet, depthwise, unet, mlp, lstm, gru, bidirectional, transformer, vae, gan),
-        autoencoder,
+        *(autoencoder, bfloat16, float16),
     )
 }
 

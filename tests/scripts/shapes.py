@@ -52,10 +52,10 @@ def no_small(x):
     return tf.where(abs(x) < 0.02, tf.cast(0.02, x.dtype), x) if x.dtype == "float16" else x
 
 
-def with_gradients(function):
+def with_gradients(function, compiled=False):
     """A graph of a function that gives its results, and its gradients by all its arguments."""
 
-    @tf.function
+    @tf.function(jit_compile=compiled)
     def both(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -67,10 +67,10 @@ def with_gradients(function):
     return both
 
 
-def row(function, *shapes, dtype="float32"):
+def row(function, *shapes, dtype="float32", compiled=False):
     """The digest of a function of arrays of these shapes, and of its gradients."""
     inputs = [no_small(tf.cast(numbers(shape, seed), dtype)) for seed, shape in enumerate(shapes)]
-    y, gradients = with_gradients(function)(*inputs)
+    y, gradients = with_gradients(function, compiled)(*inputs)
     flat = [*tf.nest.flatten(y), *gradients]
     return digest(*(tf.convert_to_tensor(tensor) for tensor in flat))
 
@@ -264,9 +264,6 @@ def convolutions(dtype="float32"):
             (1, 1, 24, 40),
         ),
     }
-    if dtype != "float32":
-        # TensorFlow has no kernels for these on the CPU.
-        cases = {name: case for name, case in cases.items() if name not in ("in groups",)}
     for name, (function, *shapes) in cases.items():
         found[name] = row(function, *shapes, dtype=dtype)
     return found
@@ -286,6 +283,33 @@ def einsums():
         "acbe,aecd->abcd": ((2, 4, 31, 33), (2, 33, 4, 8)),
     }
     return {name: row(lambda *x, name=name: tf.einsum(name, *x), *s) for name, s in cases.items()}
+
+
+def compiled():
+    """What XLA makes of products, convolutions and linear algebra."""
+
+    def positive(x):
+        return tf.matmul(x, x, transpose_b=True) / len(x) + tf.eye(len(x))
+
+    cases = {
+        **{
+            f"{m}x{k}x{n}": (tf.matmul, (m, k), (k, n))
+            for m, k, n in (
+                *((1, 1024, 10), (32, 64, 32), (64, 784, 513), (7, 2000, 1)),
+                *((128, 4096, 100), (64, 1024, 1024)),
+            )
+        },
+        "batches": (tf.matmul, (4, 33, 2000), (4, 2000, 65)),
+        "einsum": (lambda a, b: tf.einsum("bik,bkj->ij", a, b), (4, 33, 300), (4, 300, 65)),
+        "dense": (dense, (64, 784), (784, 128), (128,)),
+        "convolution": (convolution(), (8, 28, 28, 64), (3, 3, 64, 128)),
+        "of one image": (convolution(), (1, 28, 28, 64), (3, 3, 64, 128)),
+        "depthwise": (depthwise(), (2, 19, 23, 31), (5, 5, 31, 1)),
+        "sum": (lambda x: tf.reduce_sum(x * x), (1_000_003,)),
+        "softmax": (nn.log_softmax, (64, 5000)),
+        "cholesky": (lambda x: tf.linalg.cholesky(positive(x)), (150, 150)),
+    }
+    return {name: row(f, *s, compiled=True) for name, (f, *s) in cases.items()}
 
 
 def sums():
@@ -398,6 +422,7 @@ GROUPS = {
     "convolutions-bfloat16": lambda: convolutions("bfloat16"),
     "convolutions-float16": lambda: convolutions("float16"),
     "einsum": einsums,
+    "compiled": compiled,
     "sums": sums,
     "linear_algebra": linear_algebra,
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 PACKAGES = {
     "tensorflow": ("libtensorflow_framework.so.*", "libtensorflow_cc.so.*"),
-    "numpy": ("_core/_multiarray_umath.*.so",),
+    "numpy": (),  # by itself it asks the CPU that is there, as what tells it does
     "numpy.libs": ("libscipy_openblas*.so",),
     "scipy": (),
     "scipy.libs": ("libscipy_openblas*.so",),

@@ -87,7 +87,6 @@ CPUS = {
     "Zen-3": _amd(0xA00F11, (32 * KIB, 8), (512 * KIB, 8), (32 * MIB, 16)),
     "Zen-4": _amd(0xA10F11, (32 * KIB, 8), (1 * MIB, 8), (32 * MIB, 16), features=_ZEN_4),
     "Zen-5": _amd(0xB00F21, (48 * KIB, 12), (1 * MIB, 16), (32 * MIB, 16), features=_ZEN_4),
-    "Zhaoxin": Cpu("  Shanghai  ", 0x107B0, ((32 * KIB, 8), (256 * KIB, 8), (8 * MIB, 16))),
     "without-caches": _intel(0x306C3),  # a virtual machine that tells of none
 }
 
@@ -144,7 +143,7 @@ def _caches(caches, leaf: int):
 
 def _caches_in_short(caches):
     """By AMD's older leaves."""
-    ways = {8: 6, 10: 7, 11: 7, 12: 7, 15: 8, 16: 8, 20: 8}
+    ways = {8: 6, 10: 7, 11: 7, 12: 7, 15: 8, 16: 8, 20: 8}  # as they are coded
     (first, first_ways), (second, second_ways), (third, third_ways) = caches
     first = first // KIB << 24 | first_ways << 16 | 1 << 8 | _LINE
     second = second // KIB << 16 | ways[second_ways] << 12 | 1 << 8 | _LINE
