@@ -12,6 +12,10 @@ import sys
 import pytest
 from fresh import SCRIPTS, needs_other_cpus, needs_told_cpus, run, run_json
 
+from repro_keras._src import cpu
+from repro_keras._src.backends import eigen
+from repro_keras._src.errors import NotPortableError
+
 sys.path.insert(0, str(SCRIPTS))
 import golden
 
@@ -92,20 +96,19 @@ def test_a_model_comes_to_its_golden_digest_on_another_cpu(golden_digests):
     assert found == {"cnn/RMSprop": golden_digests["cnn/RMSprop"]}
 
 
-# The first one has what TensorFlow gives bfloat16 and float16 to oneDNN for, as the third has
-# without AVX-512; the second one tells nothing of its caches.
-TOLD = ("Sapphire-Rapids", "without-caches", "Sierra-Forest")
+# Each has what TensorFlow gives bfloat16 to oneDNN for, and the first one float16; its first-level
+# cache has another size, too.
+TOLD = ("Sapphire-Rapids", "Sierra-Forest")
 
 
 @needs_told_cpus
-@pytest.mark.parametrize("told", TOLD)
-def test_models_come_to_the_golden_digests_whatever_the_cpu_says_of_itself(golden_digests, told):
+def test_models_come_to_the_golden_digests_whatever_the_cpu_says_of_itself(golden_digests):
     models = ("bfloat16/Adadelta", "float16/SGD", "unet/AdamW", "lstm/Adam", "transformer/SGD")
-    found = golden.found(*(model for model in models if model in golden_digests), told=told)
+    found = golden.found(*(model for model in models if model in golden_digests), told=TOLD[0])
     assert {name: golden_digests[name] for name in found} == found
 
 
-SHAPES = ("products-float16", "convolutions", "convolutions-bfloat16", "sums", "linear_algebra")
+SHAPES = ("products-float16", "convolutions-bfloat16", "compiled", "linear_algebra")
 
 
 @functools.cache
@@ -151,12 +154,76 @@ print(tf.matmul(tf.ones((32, 64), "bfloat16"), tf.ones((64, 8), "bfloat16")).num
 
 
 @needs_told_cpus
-@pytest.mark.parametrize("told", ["Skylake-SP", "Sierra-Forest"])
-def test_without_its_rows_bfloat16_ends_the_process(told):
+def test_without_its_rows_bfloat16_ends_the_process():
     """The control: oneDNN, held to AVX2, has no kernels for it."""
-    assert run("-c", NARROW, told=told).stdout.strip() == "64"
-    assert run("-c", NARROW, "exact_narrow", told=told, check=False).returncode != 0
+    assert run("-c", NARROW, told="Skylake-SP").stdout.strip() == "64"
+    assert run("-c", NARROW, "exact_narrow", told="Skylake-SP", check=False).returncode != 0
     assert run("-c", NARROW, "exact_narrow", told="Zen-2").stdout.strip() == "64"
+
+
+EIGEN = """
+import os, sys
+import repro_keras as keras
+from repro_keras import repro
+from repro_keras._src.backends import eigen
+if "ask" in sys.argv:
+    eigen.set_sizes = lambda folder: None
+keras.layers
+import tensorflow as tf
+x = tf.random.stateless_normal((333, 333), (0, 0))
+print(repro.digest(tf.linalg.qr(x)[0]), eigen.sizes(os.path.dirname(tf.__file__)))
+"""
+
+
+@needs_told_cpus
+def test_eigen_cuts_by_the_caches_where_it_is_left_to_ask():
+    cpus = ("Haswell", "Sapphire-Rapids")  # 32 and 48 KiB
+    told, asked = (
+        {run("-c", EIGEN, *argument, told=cpu).stdout.split()[0] for cpu in cpus}
+        for argument in ((), ("ask",))
+    )
+    assert (len(told), len(asked)) == (1, 2)
+
+
+def test_eigen_is_left_to_ask_under_machine():
+    set_by_us = str([eigen.SIZES] * 2)
+    assert run("-c", EIGEN).stdout.strip().endswith(set_by_us)
+    env = {"REPRO_KERAS_GUARANTEE": "machine"}
+    assert not run("-c", EIGEN, env=env).stdout.strip().endswith(set_by_us)
+
+
+def test_a_tensorflow_that_hides_eigen_needs_a_cpu_with_the_same_caches(tmp_path, monkeypatch):
+    (tmp_path / "libtensorflow_cc.so.2").write_bytes(b"")  # not one that is loaded
+    size = tmp_path / "size"
+    monkeypatch.setattr(eigen, "_FIRST_LEVEL", str(size))
+    size.write_text("32K\n")
+    eigen.set_sizes(tmp_path)
+    size.write_text("48K\n")
+    with pytest.raises(NotPortableError, match=r"cache of 48K, .* as with 32K\. Install"):
+        eigen.set_sizes(tmp_path)
+    size.unlink()
+    with pytest.raises(NotPortableError, match="an unknown size"):
+        eigen.set_sizes(tmp_path)
+
+
+COMPILED = """
+import repro_keras as keras
+keras.layers
+import tensorflow as tf
+print(tf.function(lambda x: x @ x, jit_compile=True)(tf.ones((9, 9))).numpy()[0, 0])
+"""
+
+
+def test_xla_knows_the_flags_that_it_is_given():
+    assert run("-c", COMPILED).stdout.strip() == "9.0"
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"), [((2, 20), 1), ((2, 21), 3), ((2, 22), 1), (None, 1)]
+)
+def test_flags_go_to_the_versions_of_xla_that_know_them(version, flags, monkeypatch):
+    monkeypatch.setattr(cpu, "_version_of_tensorflow", lambda: version)
+    assert len(cpu.flags_of_xla().split()) == flags
 
 
 POOLS = (1, 2, 4, 8)
