@@ -11,9 +11,11 @@ import ctypes
 import mmap
 import os
 import struct
+import sys
+import warnings
 from pathlib import Path
 
-from repro_keras._src.errors import NotPortableError
+from repro_keras._src.errors import NotPortableError, ReproWarning
 
 SIZES = (32 * 2**10, 256 * 2**10, 8 * 2**20)
 """In bytes, of the first-level data cache, and of the second and third level's."""
@@ -35,14 +37,14 @@ def set_sizes(folder: str | os.PathLike) -> None:
 
     Raises:
         NotPortableError: where a library has no such variable to be found, and the CPU has caches
-            of another size.
+            of another size. (Not on Linux, it warns.)
     """
     for name in _LIBRARIES:
-        path = Path(folder, name)
-        variable, is_set = _addresses(path) if path.exists() else (None, None)
-        if variable is None or is_set is None:
+        place = _place(Path(folder, name))
+        if place is None:
             _require_the_same(name)
             continue
+        variable, is_set = place
         (ctypes.c_ssize_t * 3).from_address(variable)[:] = SIZES
         ctypes.c_ubyte.from_address(is_set).value = 1  # it is not asked for any more
 
@@ -51,12 +53,20 @@ def sizes(folder: str | os.PathLike) -> list[tuple[int, ...] | None]:
     """What Eigen cuts by, in each library; `None` for one that cannot be read."""
     found = []
     for name in _LIBRARIES:
-        variable, _ = _addresses(Path(folder, name))
-        found.append(variable and tuple((ctypes.c_ssize_t * 3).from_address(variable)))
+        place = _place(Path(folder, name))
+        found.append(place and tuple((ctypes.c_ssize_t * 3).from_address(place[0])))
     return found
 
 
 def _require_the_same(library: str) -> None:
+    if sys.platform != "linux":
+        warnings.warn(
+            "guarantee='portable' was compared on Linux alone: here, linear algebra and what XLA "
+            "compiles may come to other bits on a CPU whose caches have other sizes.",
+            ReproWarning,
+            stacklevel=2,
+        )
+        return
     try:
         size = Path(_FIRST_LEVEL).read_text().strip()
     except OSError:
@@ -69,19 +79,19 @@ def _require_the_same(library: str) -> None:
         )
 
 
-def _addresses(path: Path) -> tuple[int | None, int | None]:
-    """Where a library's variable is in this process, and its mark that it was set."""
-    base = _base(path)
-    if base is None:
-        return None, None
-    offsets = _offsets(path)
-    return tuple(offsets.get(name) and base + offsets[name] for name in (_VARIABLE, _IS_SET))
+def _place(library: Path) -> tuple[int, int] | None:
+    """Where a library has the variable in this process, and its mark that it was set."""
+    base = _base(library)
+    offsets = _offsets(library) if base is not None else {}
+    if base is None or len(offsets) < 2:
+        return None
+    return base + offsets[_VARIABLE], base + offsets[_IS_SET]
 
 
 def _base(path: Path) -> int | None:
-    """Where a library was loaded."""
-    real = os.path.realpath(path)
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    """Where a library was loaded; `None` where it was not, or where that cannot be seen."""
+    real, maps = os.path.realpath(path), Path("/proc/self/maps")
+    for line in maps.read_text().splitlines() if maps.exists() else ():
         addresses, _, offset, _, _, *name = line.split(None, 5)
         if int(offset, 16) == 0 and name and os.path.realpath(name[0]) == real:
             return int(addresses.partition("-")[0], 16)
