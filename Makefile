@@ -82,5 +82,5 @@ bench: $(READY)  ## what the swapped import costs
 	@$(BIN)/python benchmarks/sessions.py
 	@$(BIN)/python benchmarks/state.py
 
-clean:  ## remove the virtual environments
-	rm -rf $(VENV) $(OLDEST)
+clean:  ## remove the virtual environments, and the copies of tools/told_cpu
+	rm -rf $(VENV) $(OLDEST) .told

@@ -52,7 +52,11 @@ def make(folder: Path) -> None:
             for pattern in patterns:
                 for library in (new / name).glob(pattern):
                     _replace(library)
-        os.rename(new, folder)
+        try:
+            os.rename(new, folder)
+        except OSError:  # another process was first
+            if not folder.exists():
+                raise
 
 
 def _link(source: str, target: str) -> None:
