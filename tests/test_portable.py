@@ -96,9 +96,10 @@ def test_a_model_comes_to_its_golden_digest_on_another_cpu(golden_digests):
     assert found == {"cnn/RMSprop": golden_digests["cnn/RMSprop"]}
 
 
-# Each has what TensorFlow gives bfloat16 to oneDNN for, and the first one float16; its first-level
-# cache has another size, too.
-TOLD = ("Sapphire-Rapids", "Sierra-Forest")
+# Both have a first-level cache of another size than those before them. The first has what TensorFlow
+# gives bfloat16 and float16 to oneDNN for; the second has nothing that XLA is told to leave out
+# beside AVX2, so that it would compile for that model.
+TOLD = ("Sapphire-Rapids", "Alder-Lake")
 
 
 @needs_told_cpus
@@ -120,6 +121,13 @@ def shapes_here():
 @pytest.mark.parametrize("told", TOLD)
 def test_shapes_do_not_depend_on_what_the_cpu_says_of_itself(told):
     assert run_json("shapes.py", *SHAPES, told=told) == shapes_here()
+
+
+@needs_told_cpus
+def test_xla_takes_no_instructions_that_only_some_have():
+    """Those of AVX-NE-CONVERT, here, which would end the process where it has been told a lie."""
+    here, there = (run_json("ops.py", "jit-bfloat16", told=cpu) for cpu in (None, "Sierra-Forest"))
+    assert here == there
 
 
 LEFT_OUT = """

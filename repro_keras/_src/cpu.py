@@ -26,7 +26,9 @@ _BEYOND_IN_NUMPY = {
 It warns of names that it does not know.
 """
 
-_XLA_FLAGS = "--xla_cpu_max_isa=AVX2"
+# It compiles for the model of CPU that is there, unless that has something to be left out. So it is
+# AVX2, which all that `portable` runs on have, that is left out, and all are compiled for alike.
+_XLA_FLAGS = "--xla_cpu_max_isa=AVX"
 # Without the first, it takes functions of the system's for some; without the second, a library
 # computes products that looks at the make of CPU by itself.
 _XLA_FLAGS_OF_2_21 = (
