@@ -96,9 +96,9 @@ def test_a_model_comes_to_its_golden_digest_on_another_cpu(golden_digests):
     assert found == {"cnn/RMSprop": golden_digests["cnn/RMSprop"]}
 
 
-# Both have a first-level cache of another size than those before them. The first has what TensorFlow
-# gives bfloat16 and float16 to oneDNN for; the second has nothing that XLA is told to leave out
-# beside AVX2, so that it would compile for that model.
+# Both have a first-level cache of 48 KiB. The first has what TensorFlow gives bfloat16 and float16
+# to oneDNN for; the second has nothing that XLA would leave out beside AVX2, so that it might
+# compile for that very model.
 TOLD = ("Sapphire-Rapids", "Alder-Lake")
 
 
