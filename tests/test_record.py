@@ -472,3 +472,8 @@ def test_runs_are_found_by_a_part_of_their_id(tmp_path):
 def test_a_session_without_a_script_cannot_record_itself():
     error = error_of("import repro_keras\nfrom repro_keras import repro\nrepro.Record()")
     assert "this session has none" in error.splitlines()[-1]
+
+
+def test_runs_that_begin_within_a_second_come_in_their_order(tmp_path):
+    names = [store.new(project.Project(tmp_path)).name for _ in range(12)]
+    assert names == sorted(names)

@@ -103,7 +103,10 @@ def new(project: Project) -> Path:
         if not ignore.exists():
             ignore.write_text("# Records of runs: copy those to publish to another folder.\n*\n")
         while True:
-            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
+            second = time.strftime("%Y%m%d-%H%M%S")
+            name = f"{second}-{os.urandom(2).hex()}"
+            if name < max((id for id in ids(project) if id.startswith(second)), default=""):
+                continue  # what begins later comes later, within a second too
             try:
                 (runs / name).mkdir()
             except FileExistsError:
