@@ -52,7 +52,7 @@ golden: $(READY)  ## train 42 models and compare with what other machines came t
 	@$(BIN)/python tests/scripts/golden.py $(UPDATE)
 
 CPUS ?=
-portable: $(READY)  ## compare every operation, shape and model with what thirteen CPUs choose
+portable: $(READY)  ## compare every operation, shape and model as twelve CPUs would choose
 	@$(BIN)/python tests/scripts/cpus.py $(CPUS)
 
 check: $(READY) stubs-current  ## ruff, pyright on the public face, stubs current

@@ -25,7 +25,7 @@ _VARIABLE = b"_ZZN5Eigen8internal20manage_caching_sizesENS_6ActionEPlS2_S2_E12m_
 _IS_SET = _VARIABLE.replace(b"_ZZ", b"_ZGVZ")
 _SECTION = "<IIQQQQIIQQ"  # of ELF: name, type, flags, address, offset, size, link, …
 _SYMBOL = struct.Struct("<IBBHQQ")  # name, info, other, section, value, size
-_SYMTAB, _NOBITS = 2, 8
+_SYMTAB = 2
 _FIRST_LEVEL = "/sys/devices/system/cpu/cpu0/cache/index0/size"
 
 
