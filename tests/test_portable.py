@@ -13,7 +13,7 @@ import pytest
 from fresh import SCRIPTS, needs_other_cpus, needs_told_cpus, run, run_json
 
 from repro_keras._src import cpu
-from repro_keras._src.backends import eigen
+from repro_keras._src.backends import caches
 from repro_keras._src.errors import NotPortableError, ReproWarning
 
 sys.path.insert(0, str(SCRIPTS))
@@ -109,7 +109,7 @@ def test_models_come_to_the_golden_digests_whatever_the_cpu_says_of_itself(golde
     assert {name: golden_digests[name] for name in found} == found
 
 
-SHAPES = ("products-float16", "convolutions-bfloat16", "compiled", "linear_algebra")
+SHAPES = ("products-float16", "convolutions-bfloat16", "wide", "compiled", "linear_algebra")
 
 
 @functools.cache
@@ -140,21 +140,6 @@ keras.layers
 import numpy as np, tensorflow as tf
 random = np.random.RandomState(0)
 """
-ONE_IMAGE = f"""
-{LEFT_OUT}
-images = random.normal(size=(1, 56, 56, 64)).astype("float32")
-filters = random.normal(size=(3, 3, 64, 64)).astype("float32")
-print(repro.digest(tf.nn.conv2d(images, filters, 1, "SAME")))
-"""
-
-
-@needs_told_cpus
-@pytest.mark.parametrize(("left_out", "kinds"), [((), 1), (("exact_convolutions",), 3)])
-def test_one_image_is_convolved_by_the_caches_without_its_row_only(left_out, kinds):
-    cpus = ("Haswell", "Zen-4", "without-caches")
-    assert len({run("-c", ONE_IMAGE, *left_out, told=cpu).stdout for cpu in cpus}) == kinds
-
-
 NARROW = f"""
 {LEFT_OUT}
 print(tf.matmul(tf.ones((32, 64), "bfloat16"), tf.ones((64, 8), "bfloat16")).numpy()[0, 0])
@@ -169,64 +154,64 @@ def test_without_its_rows_bfloat16_ends_the_process():
     assert run("-c", NARROW, "exact_narrow", told="Zen-2").stdout.strip() == "64"
 
 
-EIGEN = """
-import os, sys
+CACHES = """
+import json, os, sys
 import repro_keras as keras
 from repro_keras import repro
-from repro_keras._src.backends import eigen
+from repro_keras._src.backends import caches
 if "ask" in sys.argv:
-    eigen.set_sizes = lambda folder: None
+    caches.set_sizes = lambda folder: None
 keras.layers
-import tensorflow as tf
-x = tf.random.stateless_normal((333, 333), (0, 0))
-print(repro.digest(tf.linalg.qr(x)[0]), eigen.sizes(os.path.dirname(tf.__file__)))
+import numpy as np, tensorflow as tf
+random = np.random.RandomState(0)
+
+def numbers(*shape):
+    return tf.constant(random.normal(size=shape), "float32")
+
+def convolved(images, filters, strides=1):
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        y = tf.nn.conv2d(images, filters, strides, "SAME")
+    return repro.digest([y, tape.gradient(y, images, y)])
+
+print(json.dumps({
+    "sizes": caches.sizes(os.path.dirname(tf.__file__)),
+    "linear algebra": repro.digest(tf.linalg.qr(numbers(333, 333))[0]),
+    "one image": convolved(numbers(1, 56, 56, 64), numbers(3, 3, 64, 64)),
+    "with strides": convolved(numbers(32, 16, 16, 128), numbers(4, 4, 128, 256), 2),
+}))
 """
 
 
 @needs_told_cpus
-def test_eigen_cuts_by_the_caches_where_it_is_left_to_ask():
-    cpus = ("Haswell", "Sapphire-Rapids")  # 32 and 48 KiB
+def test_sums_are_cut_by_the_caches_where_libraries_are_left_to_ask():
+    cpus = ("Haswell", "Sapphire-Rapids", "without-caches")
     told, asked = (
-        {run("-c", EIGEN, *argument, told=cpu).stdout.split()[0] for cpu in cpus}
-        for argument in ((), ("ask",))
+        [run_json("-c", CACHES, *argument, told=cpu) for cpu in cpus] for argument in ((), ("ask",))
     )
-    assert (len(told), len(asked)) == (1, 2)
+    assert told[0] == told[1] == told[2]
+    for what in told[0]:  # the control
+        assert len({str(found[what]) for found in asked}) > 1, what
 
 
-def test_eigen_is_left_to_ask_under_machine():
-    set_by_us = str([eigen.SIZES] * 2)
-    assert run("-c", EIGEN).stdout.strip().endswith(set_by_us)
-    env = {"REPRO_KERAS_GUARANTEE": "machine"}
-    assert not run("-c", EIGEN, env=env).stdout.strip().endswith(set_by_us)
+def test_the_sizes_of_caches_are_left_alone_under_machine():
+    def found(guarantee):
+        env = {"REPRO_KERAS_GUARANTEE": guarantee}
+        return run_json("-c", CACHES, env=env)["sizes"]
+
+    assert list(found("portable").values()) == [list(caches.SIZES)] * 3
+    assert list(caches.SIZES) not in found("machine").values()
 
 
-def test_a_tensorflow_that_hides_eigen_needs_a_cpu_with_the_same_caches(tmp_path, monkeypatch):
+def test_a_tensorflow_that_hides_its_caches_is_refused(tmp_path, monkeypatch):
     (tmp_path / "libtensorflow_cc.so.2").write_bytes(b"")  # not one that is loaded
-    size = tmp_path / "size"
-    monkeypatch.setattr(eigen, "_FIRST_LEVEL", str(size))
-    size.write_text("32K\n")
-    eigen.set_sizes(tmp_path)
-    size.write_text("48K\n")
-    with pytest.raises(NotPortableError, match=r"cache of 48K, .* as with 32K\. Install"):
-        eigen.set_sizes(tmp_path)
-    size.unlink()
-    with pytest.raises(NotPortableError, match="an unknown size"):
-        eigen.set_sizes(tmp_path)
+    with pytest.raises(NotPortableError, match=r"does not show what Eigen .* Install"):
+        caches.set_sizes(tmp_path)
+    with pytest.raises(NotPortableError, match=r"does not show what oneDNN .* Install"):
+        caches._set_onednn({})
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.warns(ReproWarning, match="compared on Linux alone"):
-        eigen.set_sizes(tmp_path)
-
-
-COMPILED = """
-import repro_keras as keras
-keras.layers
-import tensorflow as tf
-print(tf.function(lambda x: x @ x, jit_compile=True)(tf.ones((9, 9))).numpy()[0, 0])
-"""
-
-
-def test_xla_knows_the_flags_that_it_is_given():
-    assert run("-c", COMPILED).stdout.strip() == "9.0"
+        caches.set_sizes(tmp_path)
 
 
 @pytest.mark.parametrize(

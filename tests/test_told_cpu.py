@@ -17,24 +17,27 @@ def told_cpu(*arguments, **options):
     )
 
 
-# What Eigen was told of the caches, when it asked.
+# What Eigen and oneDNN were told of the caches, when they asked.
 CACHES = """
 import json, os, sys
 import repro_keras as keras
-from repro_keras._src.backends import eigen
-eigen.set_sizes = lambda folder: None
+from repro_keras._src.backends import caches
+caches.set_sizes = lambda folder: None
 keras.layers
 import tensorflow as tf
 tf.linalg.qr(tf.eye(99))
-print(json.dumps([eigen.sizes(os.path.dirname(tf.__file__))[-1], sys.prefix, sys.argv[1:]]))
+tf.nn.conv2d(tf.ones((1, 9, 9, 3)), tf.ones((3, 3, 3, 4)), 1, "SAME")
+*_, eigen, onednn = caches.sizes(os.path.dirname(tf.__file__)).values()
+print(json.dumps([eigen, onednn, sys.prefix, sys.argv[1:]]))
 """
 
 
 @needs_told_cpus
 @pytest.mark.parametrize(("cpu", "kib"), [("Zen-2", (32, 512, 16384)), ("Ice-Lake-SP", (48, 1280))])
 def test_libraries_are_told_of_another_cpu_in_this_environment(cpu, kib):
-    sizes, *others = json.loads(told_cpu("--cpu", cpu, "-c", CACHES, "--cpu", "-x").stdout)
-    assert [size // 1024 for size in sizes[: len(kib)]] == list(kib)
+    eigen, onednn, *others = json.loads(told_cpu("--cpu", cpu, "-c", CACHES, "--cpu", "-x").stdout)
+    assert [size // 1024 for size in eigen[: len(kib)]] == list(kib)
+    assert [size // 1024 for size in onednn[:2]] == list(kib[:2])
     assert others == [sys.prefix, ["--cpu", "-x"]]
 
 

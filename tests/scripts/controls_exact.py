@@ -6,6 +6,7 @@ Prints, for each of these rows, whether its operation does. The rows that are na
 file, are left out of the seam.
 """
 
+import functools
 import importlib
 import inspect
 import json
@@ -48,8 +49,91 @@ def compiled_is(function, expected):
     return compiled.numpy().tobytes() == np.asarray(expected(x)).tobytes()
 
 
-def xla_divides_by_roots():
-    return compiled_is(lambda x: 3 / keras.ops.sqrt(x), lambda x: 3 / np.sqrt(x))
+def xla_divides_by_roots(sqrt):
+    return compiled_is(lambda x: 3 / sqrt(x), lambda x: 3 / np.sqrt(x))
+
+
+def xla_divides_by_raw_roots():
+    import tensorflow as tf
+
+    return xla_divides_by_roots(lambda x: tf.raw_ops.Sqrt(x=x))
+
+
+def is_exact_of_complex_numbers(attribute):
+    """Whether it comes to what it does in complex128, rounded."""
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_math_ops
+
+    function = getattr(gen_math_ops, attribute)
+    names = list(inspect.signature(function).parameters)[:-1]
+    parts = np.random.RandomState(0).normal(size=(2, len(names), 999)).astype("float32")
+    x = dict(zip(names, parts[0] + np.complex64(1j) * parts[1], strict=True))
+    wide = function(**{name: tf.cast(each, "complex128") for name, each in x.items()})
+    return tf.cast(wide, "complex64").numpy().tobytes() == function(**x).numpy().tobytes()
+
+
+def decomposes_in_float64_when_compiled(attribute):
+    """Whether XLA's eigenvalues or singular values are those of float64, rounded."""
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_linalg_ops
+
+    function = getattr(gen_linalg_ops, attribute)
+    x = np.random.RandomState(0).normal(size=(12, 12))
+    x = tf.constant(x + x.T, "float32")
+    compiled = tf.function(lambda x: function(input=x)[0], jit_compile=True)
+    return tf.cast(compiled(tf.cast(x, "float64")), "float32").numpy().tobytes() == (
+        compiled(x).numpy().tobytes()
+    )
+
+
+def is_refused(function):
+    from repro_keras._src.errors import NotPortableError
+
+    try:
+        function()
+    except NotPortableError:
+        return True
+    return False
+
+
+def gradient_of_3d_is_refused(attribute):
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_nn_ops
+
+    images, filters = tf.ones((1, 4, 4, 4, 2), "float64"), tf.ones((3, 3, 3, 2, 5), "float64")
+    above = tf.ones((1, 4, 4, 4, 5), "float64")
+    of_filter = "filter" in attribute.lower()
+    given = {"input": images, "filter_sizes": filters.shape}
+    if not of_filter:
+        given = {"input_sizes": images.shape, "filter": filters}
+    given |= {"out_backprop": above, "strides": [1] * 5, "padding": "SAME"}
+    return is_refused(lambda: getattr(gen_nn_ops, attribute)(**given))
+
+
+def compiled_gradient_of_normalization_is_refused(attribute):
+    import tensorflow as tf
+    from tensorflow.python.ops import gen_nn_ops
+
+    def gradient(x, scale):
+        spaces = {f"reserve_space_{number}": scale for number in (1, 2)}
+        spaces["reserve_space_3"] = tf.zeros(0)
+        return getattr(gen_nn_ops, attribute)(y_backprop=x, x=x, scale=scale, **spaces)[0]
+
+    compiled = tf.function(gradient, jit_compile=True, autograph=False)
+    return is_refused(lambda: compiled(tf.ones((2, 3, 3, 4)), tf.ones(4)))
+
+
+def a_library_with_compiled_roots_is_refused():
+    import tensorflow as tf
+    from tensorflow.core.framework import function_pb2
+    from tensorflow.python.saved_model import function_deserialization
+
+    spec = tf.TensorSpec([9])
+    function = tf.function(tf.sqrt, input_signature=[spec]).get_concrete_function().function_def
+    library = function_pb2.FunctionDefLibrary()
+    library.function.add().CopyFrom(function)
+    library.function[0].attr["_XlaMustCompile"].b = True
+    return is_refused(lambda: function_deserialization.load_function_def_library(library))
 
 
 def xla_makes_no_approximations_of_powers():
@@ -94,23 +178,6 @@ def expected_updates(kernel, state, h):
         mean = of_mean[0] * h["rho"] + grad * (one - h["rho"])
         denominator = ms - mean * mean + h["epsilon"]
     return var - (mom * h["momentum"] + grad * h["lr"] / np.sqrt(denominator))
-
-
-def one_image_is_the_first_of_two(attribute):
-    """Whether a convolution of one image comes to what it comes to beside another."""
-    import tensorflow as tf
-    from tensorflow.python.ops import gen_nn_ops
-
-    images, weights = numbers(2, 9, 9, 16, low=-1), numbers(3, 3, 16, 33, low=-1, seed=1)
-
-    def convolved(images):
-        operation = getattr(gen_nn_ops, attribute)
-        return operation(input=images, filter=weights, strides=[1] * 4, padding="SAME")[0]
-
-    anything = tf.TensorSpec([None, 9, 9, 16])
-    in_graph = tf.function(convolved, input_signature=[anything])
-    results = [f(x).numpy() for f in (convolved, in_graph) for x in (images[:1], images)]
-    return all(result.tobytes() == results[0].tobytes() for result in results)
 
 
 def computes_in_float32(module, attribute):
@@ -334,8 +401,29 @@ UPDATES = {
     for attribute in (f"{form}apply_{kernel}", f"{form.title().replace('_', '')}Apply{camel}")
 }
 OTHERS = {
-    "gen_math_ops.sqrt": xla_divides_by_roots,
+    "gen_math_ops.sqrt": lambda: xla_divides_by_roots(keras.ops.sqrt),
+    "gen_math_ops.Sqrt": xla_divides_by_raw_roots,
     "gen_math_ops._pow": xla_makes_no_approximations_of_powers,
+    **{
+        f"gen_math_ops.{name}": functools.partial(is_exact_of_complex_numbers, name)
+        for name in ("log", "Log", "xlogy", "Xlogy")
+    },
+    **{
+        f"gen_linalg_ops.{name}": functools.partial(decomposes_in_float64_when_compiled, name)
+        for name in ("self_adjoint_eig_v2", "SelfAdjointEigV2", "svd", "Svd")
+    },
+    **{
+        f"gen_nn_ops.{name}": functools.partial(gradient_of_3d_is_refused, name)
+        for name in (
+            *("conv3d_backprop_input_v2", "Conv3DBackpropInputV2"),
+            *("conv3d_backprop_filter_v2", "Conv3DBackpropFilterV2"),
+        )
+    },
+    **{
+        f"gen_nn_ops.{name}": functools.partial(compiled_gradient_of_normalization_is_refused, name)
+        for name in ("fused_batch_norm_grad_v3", "FusedBatchNormGradV3")
+    },
+    "function_deserialization.load_function_def_library": a_library_with_compiled_roots_is_refused,
     "gen_nn_ops.lrn": lambda: a_local_response_is_exact("lrn"),
     "gen_nn_ops.LRN": lambda: a_local_response_is_exact("LRN"),
 }
@@ -346,15 +434,15 @@ def holds(row):
     module, _, attribute = operation.partition(".")
     if file == "exact_updates":
         return updates_exactly(UPDATES[attribute], attribute)
-    if file == "exact_convolutions":
-        return one_image_is_the_first_of_two(attribute)
     if file == "exact_narrow":
         return computes_in_float32(module, attribute)
+    if operation in OTHERS:
+        return OTHERS[operation]()
     if file == "exact_graphs":
         return loads_graphs_with_exact_operations() and loads_graphs_that_compute_in_float32()
     if "batch_norm" in attribute.lower() or "BatchNorm" in attribute:
         return normalizes_exactly_when_compiled(attribute)
-    return OTHERS[operation]() if operation in OTHERS else is_exact(f"{module}:{attribute}")
+    return is_exact(f"{module}:{attribute}")
 
 
 files = [importlib.import_module(f"repro_keras._src.patches.{file}") for file in patches.EXACT]

@@ -34,6 +34,7 @@ random = np.random.RandomState(0)
 POSITIVE = np.exp(random.uniform(-12, 12, (61, 67))).astype("float32")
 SIGNED = random.normal(0, 2, (61, 67)).astype("float32")
 SIGNED = np.copysign(np.maximum(abs(SIGNED), 0.01), SIGNED)
+FAR = random.uniform(-60, 60, (61, 67)).astype("float32")
 UNIT = random.uniform(-0.999, 0.999, (61, 67)).astype("float32")
 COLORS = random.uniform(0, 1, (4, 9, 9, 3)).astype("float32")
 
@@ -48,6 +49,7 @@ def _array(x):
     return x.numpy() if hasattr(x, "numpy") else np.asarray(x)
 
 
+BESSEL = "i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e y0 y1"
 # Each a function and what it is given.
 OPS = {
     "rsqrt": (tf.math.rsqrt, POSITIVE),
@@ -90,7 +92,11 @@ OPS = {
     "lgamma": (tf.math.lgamma, POSITIVE),
     "digamma": (tf.math.digamma, POSITIVE),
     "igamma": (lambda x: tf.math.igamma(abs(x) + 0.1, abs(x)), SIGNED),
-    "bessel_i0e": (tf.math.bessel_i0e, SIGNED),
+    **{f"bessel_{f}": (getattr(tf.math.special, f"bessel_{f}"), FAR) for f in BESSEL.split()},
+    **{
+        f"bessel_{f}_near": (getattr(tf.math.special, f"bessel_{f}"), SIGNED)
+        for f in BESSEL.split()
+    },
     "relu6": (tf.nn.relu6, SIGNED),
     "elu": (tf.nn.elu, SIGNED),
     "selu": (tf.nn.selu, SIGNED),
@@ -137,6 +143,11 @@ OPS = {
         SIGNED,
     ),
     "complex_rsqrt": (lambda x: tf.math.real(tf.math.rsqrt(tf.complex(x, x + 1))), SIGNED),
+    "complex_log": (lambda x: tf.math.imag(tf.math.log(tf.complex(x, x + 1))), SIGNED),
+    "complex_xlogy": (
+        lambda x: tf.math.imag(tf.math.xlogy(tf.complex(x, x), tf.complex(x, x + 1))),
+        SIGNED,
+    ),
     "fused_training": (
         lambda x: tf.compat.v1.nn.fused_batch_norm(x, np.ones(3, "f"), np.zeros(3, "f"))[0],
         COLORS,
@@ -149,15 +160,24 @@ OPS = {
     ),
     "cholesky": (lambda x: tf.linalg.cholesky(x @ tf.transpose(x) + tf.eye(61)), SIGNED),
     "inverse": (lambda x: tf.linalg.inv(x[:, :61] + 9 * tf.eye(61)), SIGNED),
+    "eigenvalues": (lambda x: tf.linalg.eigh(x[:12] @ tf.transpose(x[:12]))[0], SIGNED),
+    "singular_values": (lambda x: tf.linalg.svd(x[:12], compute_uv=False), SIGNED),
     "matmul": (lambda x: x @ tf.transpose(x), SIGNED),
 }
 ONLY_IN_FLOAT32 = """
-    raw_inv erfcinv ndtri lgamma digamma igamma bessel_i0e complex_abs complex_angle
-    complex_reciprocal complex_rsqrt fused_training fused_inference cholesky inverse lrn
+    raw_inv erfcinv ndtri lgamma digamma igamma cholesky inverse eigenvalues singular_values lrn
     rgb_to_hsv hsv_to_rgb adjust_hue adjust_saturation adjust_contrast standardize_image
     over_constant atan2 erfinv resize_bilinear resize_bicubic resize_area
 """
-NOT_IN_XLA = {"adjust_hue", "resize_area", "resize_bicubic", "bessel_i0e"}
+ONLY_IN_FLOAT32 = {
+    *ONLY_IN_FLOAT32.split(),
+    *(name for name in OPS if name.startswith(("bessel", "complex", "fused"))),
+}
+IN_XLA = ("bessel_i0e", "bessel_i1e")
+NOT_IN_XLA = {
+    *("adjust_hue", "resize_area", "resize_bicubic"),
+    *(name for name in OPS if name.startswith("bessel") and not name.startswith(IN_XLA)),
+}
 
 
 def result_and_gradient(function, x):
@@ -179,7 +199,7 @@ def operations(form, dtype):
             tf.constant(x.clip(0.01, 99) if x is POSITIVE and dtype == "float16" else x, dtype),
         )
         for name, (function, x) in OPS.items()
-        if (dtype == "float32" or name not in ONLY_IN_FLOAT32.split())
+        if (dtype == "float32" or name not in ONLY_IN_FLOAT32)
         and (form != "jit" or name not in NOT_IN_XLA)
     }
     functions = {name: function for name, (function, _) in some.items()}

@@ -269,6 +269,48 @@ def convolutions(dtype="float32"):
     return found
 
 
+def wide():
+    """Convolutions for which oneDNN has kernels that it cuts by the second level of caches too."""
+
+    def first(x, w):
+        return nn.conv2d(x, w, 1, "SAME", data_format="NCHW")
+
+    def transposed(batch, side, channels):
+        return lambda x, w: nn.conv2d_transpose(
+            x, w, (batch, 2 * side, 2 * side, channels), 2, "SAME"
+        )
+
+    found = {
+        f"{batch} of {side}² {kernel}x{kernel} {i} to {o} /{stride}": row(
+            convolution(stride), (batch, side, side, i), (kernel, kernel, i, o)
+        )
+        for batch, side, kernel, i, o, stride in (
+            *((2, 32, 3, 64, 256, 2), (8, 32, 3, 64, 256, 2), (32, 32, 3, 64, 256, 2)),
+            *((8, 32, 4, 64, 128, 2), (2, 14, 5, 128, 256, 2), (2, 32, 7, 16, 256, 3)),
+            *((1, 28, 3, 128, 128, 1), (1, 56, 3, 64, 64, 1), (2, 14, 3, 256, 256, 1)),
+        )
+    }
+    for batch, side, kernel, i, o in (
+        *((16, 4, 4, 512, 256), (16, 8, 4, 256, 128), (4, 16, 4, 128, 64)),
+        *((2, 7, 5, 256, 128), (1, 16, 2, 256, 128), (2, 32, 3, 64, 32)),
+    ):
+        found[f"transposed {batch} of {side}² {kernel}x{kernel} {i} to {o}"] = row(
+            transposed(batch, side, o), (batch, side, side, i), (kernel, kernel, o, i)
+        )
+    for batch, length, channels, dilation in (
+        *((2, 1000, 64, 1), (2, 1000, 64, 4), (32, 1000, 64, 2), (1, 1120, 128, 4)),
+        *((8, 500, 48, 2), (2, 1120, 16, 1)),
+    ):
+        found[f"1-D {batch} of {length} {channels} dilated {dilation}"] = row(
+            convolution(dilations=dilation), (batch, length, channels), (3, channels, channels)
+        )
+    for batch, side, i, o in ((4, 20, 16, 32), (1, 33, 31, 64), (3, 14, 128, 96)):
+        found[f"channels first {batch} of {side}² {i} to {o}"] = row(
+            first, (batch, i, side, side), (3, 3, i, o)
+        )
+    return found
+
+
 def einsums():
     cases = {
         "ij,jk->ik": ((33, 65), (65, 129)),
@@ -308,6 +350,8 @@ def compiled():
         "sum": (lambda x: tf.reduce_sum(x * x), (1_000_003,)),
         "softmax": (nn.log_softmax, (64, 5000)),
         "cholesky": (lambda x: tf.linalg.cholesky(positive(x)), (150, 150)),
+        "eigh": (lambda x: tf.linalg.eigh(positive(x))[0], (33, 33)),
+        "svd": (lambda x: tf.linalg.svd(x, compute_uv=False), (33, 17)),
     }
     return {name: row(f, *s, compiled=True) for name, (f, *s) in cases.items()}
 
@@ -421,6 +465,7 @@ GROUPS = {
     "convolutions": convolutions,
     "convolutions-bfloat16": lambda: convolutions("bfloat16"),
     "convolutions-float16": lambda: convolutions("float16"),
+    "wide": wide,
     "einsum": einsums,
     "compiled": compiled,
     "sums": sums,

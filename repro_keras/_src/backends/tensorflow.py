@@ -16,7 +16,7 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops import stateful_random_ops
 from tensorflow.python.util import _pywrap_util_port
 
-from repro_keras._src.backends import eigen
+from repro_keras._src.backends import caches
 from repro_keras._src.errors import ConfigError, StageError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def apply(config: "ReproConfig") -> None:
     tf.config.experimental.enable_op_determinism()
     if config.guarantee == "portable":
         tf.config.optimizer.set_experimental_options(dict.fromkeys(APPROXIMATING, False))
-        eigen.set_sizes(os.path.dirname(tf.__file__))
+        caches.set_sizes(os.path.dirname(tf.__file__))
 
 
 def seed(number: int) -> None:

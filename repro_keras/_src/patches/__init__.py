@@ -18,7 +18,7 @@ TESTED_LEGACY = ("2.20", "2.21")
 installed: list = []
 """The rows in force, for `repro.doctor()`."""
 
-EXACT = ("exact", "exact_updates", "exact_convolutions", "exact_narrow", "exact_graphs")
+EXACT = ("exact", "exact_updates", "exact_narrow", "exact_graphs")
 """The files whose rows are for guarantee `portable` alone. A later one wraps what an earlier one
 did."""
 

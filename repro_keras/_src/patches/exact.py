@@ -16,6 +16,7 @@ from tensorflow.python.framework import composite_tensor, dtypes, ops
 from tensorflow.python.ops import array_ops, gen_math_ops, math_ops
 from tensorflow.python.ops.ragged import ragged_functional_ops, ragged_tensor
 
+from repro_keras._src.errors import NotPortableError
 from repro_keras._src.patches.patch import Patch
 from repro_keras._src.patches.tracing import for_xla
 
@@ -25,9 +26,10 @@ _WIDE = {
     dtypes.float32: dtypes.float64,
     dtypes.complex64: dtypes.complex128,
 }
+_COMPLEX = {dtypes.complex64: dtypes.complex128}
 
 
-def _in_float64(original):
+def _in_float64(original, types=_WIDE):
     @functools.wraps(original)
     def operation(x, name=None):
         if isinstance(x, composite_tensor.CompositeTensor):
@@ -35,7 +37,7 @@ def _in_float64(original):
                 return ragged_functional_ops.map_flat_values(operation, x)
             return original(x=x, name=name)  # its own kind comes back with its tensors
         x = ops.convert_to_tensor(x)
-        wide = _WIDE.get(x.dtype)
+        wide = types.get(x.dtype)
         if wide is None:
             return original(x=x, name=name)
         return gen_math_ops.cast(original(x=gen_math_ops.cast(x, wide)), x.dtype, name=name)
@@ -43,22 +45,36 @@ def _in_float64(original):
     return operation
 
 
-def _two_in_float64(original):
+def _two_in_float64(original, types=_WIDE):
+    signature = inspect.signature(original)
+    one, other = list(signature.parameters)[:2]
+
     @functools.wraps(original)
-    def operation(y, x, name=None):
+    def operation(*args, **kwargs):
+        given = signature.bind(*args, **kwargs).arguments
+        name = given.pop("name", None)
+        y, x = given[one], given[other]
         if any(isinstance(each, composite_tensor.CompositeTensor) for each in (y, x)):
             if any(isinstance(each, ragged_tensor.Ragged) for each in (y, x)):
                 return ragged_functional_ops.map_flat_values(operation, y, x)
-            return original(y=y, x=x, name=name)
+            return original(**given, name=name)
         y = ops.convert_to_tensor(y, dtype_hint=getattr(x, "dtype", None))
         x = ops.convert_to_tensor(x, y.dtype)
-        wide = _WIDE.get(x.dtype)
+        wide = types.get(x.dtype)
         if wide is None:
-            return original(y=y, x=x, name=name)
-        result = original(y=gen_math_ops.cast(y, wide), x=gen_math_ops.cast(x, wide))
+            return original(**{one: y, other: x}, name=name)
+        result = original(**{one: gen_math_ops.cast(y, wide), other: gen_math_ops.cast(x, wide)})
         return gen_math_ops.cast(result, x.dtype, name=name)
 
     return operation
+
+
+def _complex_in_128(original):
+    return _in_float64(original, _COMPLEX)
+
+
+def _two_complex_in_128(original):
+    return _two_in_float64(original, _COMPLEX)
 
 
 def _sqrt_for_xla(original):
@@ -82,6 +98,27 @@ def _pow_for_xla(original):
         return gen_math_ops.cast(original(x=gen_math_ops.cast(x, wide), y=y), x.dtype, name=name)
 
     return _pow
+
+
+def _decomposition_for_xla(original):
+    """Of eigenvalues and singular values, in as many tensors as they are."""
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def operation(*args, **kwargs):
+        given = signature.bind(*args, **kwargs).arguments
+        x = given["input"] = ops.convert_to_tensor(given["input"])
+        if not for_xla() or x.dtype not in _WIDE:
+            return original(**given)
+        given["input"] = gen_math_ops.cast(x, _WIDE[x.dtype])
+        result = original(**given)
+        narrow = (
+            gen_math_ops.cast(each, x.dtype if each.dtype == _WIDE[x.dtype] else x.dtype.real_dtype)
+            for each in result
+        )
+        return type(result)(*narrow)
+
+    return operation
 
 
 def _local_response(original):
@@ -137,8 +174,40 @@ def _batch_normalization_for_xla(original):
     return operation
 
 
+def _refused_for_xla(original):
+    @functools.wraps(original)
+    def operation(*args, **kwargs):
+        if for_xla():
+            raise NotPortableError(
+                f"{original.__name__} was called with jit_compile=True, where XLA approximates it "
+                "by the make of CPU. Take the gradient of a batch normalization that is inside of "
+                "jit_compile too, do without jit_compile, or use guarantee='machine'."
+            )
+        return original(*args, **kwargs)
+
+    return operation
+
+
+def _refused_in_float64(original):
+    @functools.wraps(original)
+    def operation(*args, **kwargs):
+        given = inspect.signature(original).bind(*args, **kwargs).arguments
+        if ops.convert_to_tensor(given["out_backprop"]).dtype == dtypes.float64:
+            raise NotPortableError(
+                f"{original.__name__} of float64, of which the gradients of three-dimensional "
+                "convolutions are made, cuts its sums by the CPU's caches, which cannot be set "
+                "for it. Compute in float32, or use guarantee='machine'."
+            )
+        return original(*args, **kwargs)
+
+    return operation
+
+
 _WHY = "it is computed from approximations, which each make of CPU has of its own"
 _WHY_FUSED = "XLA makes an approximation of 1/sqrt(x) of what it has as one operation"
+_WHY_LOG = "of complex64, the angle is computed by approximations, as that of atan2 is"
+_WHY_BLOCKS = "of float64, its sums are cut by the sizes of the caches, asked for each time"
+_WHY_XLA_LINEAR = "XLA computes 1/sqrt(x) in it, by an approximation"
 _WHY_XLA = "XLA makes an approximation of x / sqrt(y) and x**-0.5, where it sees them in float32"
 
 
@@ -173,7 +242,26 @@ PATCHES = (
     _row("gen_math_ops:Erfinv"),
     _row("gen_math_ops:ndtri"),
     _row("gen_math_ops:Ndtri"),
+    *(
+        _row(f"gen_special_math_ops:{name}")
+        for function in ("i0", "i0e", "i1", "i1e", "j0", "j1", "k0", "k0e", "k1", "k1e", "y0", "y1")
+        for name in (f"bessel_{function}", f"Bessel{function.capitalize()}")
+    ),
+    *(_row(f"gen_math_ops:{name}", make=_complex_in_128, why=_WHY_LOG) for name in ("log", "Log")),
+    *(
+        _row(f"gen_math_ops:{name}", "x y", _two_complex_in_128, _WHY_LOG)
+        for name in ("xlogy", "Xlogy")
+    ),
     _row("gen_math_ops:sqrt", make=_sqrt_for_xla, why=_WHY_XLA),
+    _row("gen_math_ops:Sqrt", make=_sqrt_for_xla, why=_WHY_XLA),
+    *(
+        _row(f"gen_linalg_ops:{name}", parameters, _decomposition_for_xla, _WHY_XLA_LINEAR)
+        for names, parameters in (
+            (("self_adjoint_eig_v2", "SelfAdjointEigV2"), "input compute_v"),
+            (("svd", "Svd"), "input compute_uv full_matrices"),
+        )
+        for name in names
+    ),
     _row("gen_math_ops:_pow", "x y", _pow_for_xla, _WHY_XLA),
     *(
         _row(
@@ -183,6 +271,29 @@ PATCHES = (
             _WHY_FUSED,
         )
         for name in ("fused_batch_norm_v3", "FusedBatchNormV3")
+    ),
+    *(
+        _row(
+            f"gen_nn_ops:{name}",
+            "y_backprop x scale reserve_space_1 reserve_space_2 reserve_space_3 epsilon "
+            "data_format is_training",
+            _refused_for_xla,
+            _WHY_FUSED,
+        )
+        for name in ("fused_batch_norm_grad_v3", "FusedBatchNormGradV3")
+    ),
+    *(
+        _row(
+            f"gen_nn_ops:{name}",
+            f"{first} out_backprop strides padding data_format dilations",
+            _refused_in_float64,
+            _WHY_BLOCKS,
+        )
+        for names, first in (
+            (("conv3d_backprop_input_v2", "Conv3DBackpropInputV2"), "input_sizes filter"),
+            (("conv3d_backprop_filter_v2", "Conv3DBackpropFilterV2"), "input filter_sizes"),
+        )
+        for name in names
     ),
     _row("gen_nn_ops:lrn", "input depth_radius bias alpha beta", _local_response),
     _row("gen_nn_ops:LRN", "input depth_radius bias alpha beta", _local_response),

@@ -19,15 +19,26 @@ _WIDE = {
     types_pb2.DT_FLOAT: types_pb2.DT_DOUBLE,
     types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128,
 }
+_COMPLEX = {types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128}
 _NARROW = {each.as_datatype_enum: types_pb2.DT_FLOAT for each in exact_narrow.NARROW}
+_BESSEL = ("I0", "I0e", "I1", "I1e", "J0", "J1", "K0", "K0e", "K1", "K1e", "Y0", "Y1")
 _WIDER = {
     **dict.fromkeys(
         ("Rsqrt", "Reciprocal", "Inv", "Atan", "Atan2", "Erfc", "Erfinv", "Ndtri"), _WIDE
     ),
+    **dict.fromkeys((f"Bessel{name}" for name in _BESSEL), _WIDE),
+    **dict.fromkeys(("Log", "Xlogy"), _COMPLEX),
     **dict.fromkeys(exact_narrow.OPERATIONS, _NARROW),
 }
 """Which type each operation is computed in instead of its own."""
 _REFUSED = {"LRN", *(row.target.rpartition(":")[2] for row in exact_updates.PATCHES)}
+_REFUSED_IN_FLOAT64 = {"Conv3DBackpropInputV2", "Conv3DBackpropFilterV2"}
+_FOR_XLA = "_XlaMustCompile"
+_REFUSED_FOR_XLA = {
+    *("Sqrt", "Pow", "SelfAdjointEigV2", "Svd"),
+    *(f"FusedBatchNorm{grad}{version}" for grad in ("", "Grad") for version in ("", "V2", "V3")),
+}
+"""Of these XLA alone makes approximations. Where a graph is built, others take their place."""
 
 
 def _exact_import(original):
@@ -40,6 +51,15 @@ def _exact_import(original):
     return _import_graph_def_internal
 
 
+def _exact_library(original):
+    @functools.wraps(original)
+    def load_function_def_library(library, *args, **kwargs):
+        _require_exact(library.function)  # one by one, as they are imported, they do not say it
+        return original(library, *args, **kwargs)
+
+    return load_function_def_library
+
+
 def exact(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """A graph with exact operations: itself, where it has no others.
 
@@ -50,17 +70,17 @@ def exact(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
         NotPortableError: where it has an operation for which there is no exact one.
     """
     functions = graph_def.library.function
+    _require_exact(functions)
     bodies = [graph_def.node, *(function.node_def for function in functions)]
-    found = [node for body in bodies for node in body if _approximates(node)]
-    refused = [node for node in found if node.op in _REFUSED]
+    refused = [node for body in bodies for node in body if _is_refused(node)]
     if refused:
         raise NotPortableError(
             f"This graph has the operation {refused[0].op} ({refused[0].name}), whose kernel "
-            "approximates by the make of CPU, and guarantee='portable' has an exact form of it "
+            "computes by the make of CPU, and guarantee='portable' has an exact form of it "
             "only where a graph is built, not where it is loaded. Build it again with "
             "repro_keras, or use guarantee='machine'."
         )
-    if not found:
+    if not any(_approximates(node) for body in bodies for node in body):
         return graph_def
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph_def)
@@ -72,8 +92,41 @@ def exact(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     return result
 
 
+def _compiled(functions) -> list:
+    """The functions that XLA is to compile, and those that these call."""
+    named = {function.signature.name: function for function in functions}
+    waiting = [name for name, function in named.items() if function.attr[_FOR_XLA].b]
+    found = {}
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in named:
+            continue
+        found[name] = named[name]
+        for node in named[name].node_def:
+            waiting.append(node.op)
+            for value in node.attr.values():
+                waiting += [value.func.name, *(each.name for each in value.list.func)]
+    return list(found.values())
+
+
+def _require_exact(functions) -> None:
+    for node in (node for function in _compiled(functions) for node in function.node_def):
+        if node.op in _REFUSED_FOR_XLA and node.attr["T"].type in _WIDE:
+            raise NotPortableError(
+                f"This graph has the operation {node.op} ({node.name}) in a function with "
+                "jit_compile=True, where XLA approximates it by the make of CPU. Save it again "
+                "from repro_keras, which has an exact form of it there, save it without "
+                "jit_compile, or use guarantee='machine'."
+            )
+
+
+def _is_refused(node) -> bool:
+    is_double = node.attr["T"].type == types_pb2.DT_DOUBLE
+    return node.op in _REFUSED or (node.op in _REFUSED_IN_FLOAT64 and is_double)
+
+
 def _approximates(node) -> bool:
-    return node.op in _REFUSED or (node.op in _WIDER and node.attr["T"].type in _WIDER[node.op])
+    return node.op in _WIDER and node.attr["T"].type in _WIDER[node.op]
 
 
 def _widen(nodes, is_function: bool) -> dict[str, str]:
@@ -141,5 +194,16 @@ PATCHES = (
         ),
         make=_exact_import,
         why="a graph from a file has operations that approximate by the make of CPU",
+    ),
+    Patch(
+        target="tensorflow.python.saved_model.function_deserialization:load_function_def_library",
+        parameters=(
+            "library",
+            "saved_object_graph",
+            "load_shared_name_suffix",
+            "wrapper_function",
+        ),
+        make=_exact_library,
+        why="a function from a file that XLA compiles has operations that it approximates",
     ),
 )
