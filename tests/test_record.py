@@ -404,6 +404,9 @@ def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path, monkeypatc
     (root / "data" / "big.bin").write_text("more than 15 bytes")
     (root / ".repro").mkdir()
     (root / ".cache").mkdir()
+    for cache in (".tool", "data/cache"):  # the second is not hidden: it may be the user's data
+        (root / cache).mkdir()
+        (root / cache / "CACHEDIR.TAG").touch()
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "a.txt").write_text("a")
@@ -421,6 +424,8 @@ def test_a_copy_has_what_the_run_needs_and_not_what_it_made(tmp_path, monkeypatc
     (copy / "out" / "model.keras").write_text("new")
     assert (root / "out" / "model.keras").read_text() == "out/model.keras"
     assert not (copy / ".repro").exists()
+    assert not (copy / ".tool").exists()
+    assert (copy / "data" / "cache" / "CACHEDIR.TAG").exists()
     # Nothing that is written, made or removed there changes the project or what it links to.
     assert (copy / "latest").resolve() == copy / "other"
     assert not (copy / "linked").is_symlink()

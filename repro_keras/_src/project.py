@@ -90,7 +90,7 @@ class Project:
         removed there changes the project. Files that are too large for that share their blocks with
         the copy where the file system can do so, and are links where not: `own` makes a copy of one
         before it is written to. What the run wrote is not there yet, nor are environments of
-        Python.
+        Python and hidden caches of tools, which `CACHEDIR.TAG` tells.
 
         Args:
             folder: a new folder.
@@ -148,7 +148,7 @@ class _Copy:
                 self.file(path)
                 continue
             real = os.path.realpath(entry.path)
-            if real not in inside and not os.path.exists(os.path.join(real, "pyvenv.cfg")):
+            if real not in inside and not _is_a_tools(path.name, real):
                 self.fill(path, (*inside, real))
 
     def _leads_inside(self, path: PurePosixPath) -> bool:
@@ -184,6 +184,12 @@ class _Copy:
             real = source.resolve()
             place.symlink_to(real)
             self.links[real] = _stat(real)
+
+
+def _is_a_tools(name: str, folder: str) -> bool:
+    """Whether a folder is an environment of Python, or a hidden cache."""
+    marks = ["pyvenv.cfg", *(["CACHEDIR.TAG"] if name.startswith(".") else [])]
+    return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
 
 
 def changed(files: dict[Path, _Stat]) -> list[str]:

@@ -36,10 +36,10 @@ def collect() -> None:
     framework.Graph._create_op_internal = _create_op_internal
 
 
-def traced(function, *sizes, dtype="float32"):
+def traced(function, *sizes, dtype="float32", compiled=False):
     """In the place of `shapes.row`: nothing is computed."""
     specs = [tf.TensorSpec(size, dtype) for size in sizes]
-    shapes.with_gradients(function).get_concrete_function(*specs)
+    shapes.with_gradients(function, compiled).get_concrete_function(*specs)
     return ""
 
 

@@ -28,6 +28,7 @@ REPLACED = {
     "cpuid": (bytes.fromhex("0fa2"), bytes.fromhex("0f04")),
     "xgetbv": (bytes.fromhex("0f01d0"), bytes.fromhex("0f0a90")),
 }
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"  # of the Cache Directory Tagging Standard
 _BEGINNINGS = range(24, 56)  # how far before a place it is begun
 _AFTER = 16
 
@@ -41,6 +42,7 @@ def make(folder: Path) -> None:
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
+    (folder.parent / "CACHEDIR.TAG").write_text(_TAG)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         new = Path(temporary, folder.name)
         new.mkdir()
