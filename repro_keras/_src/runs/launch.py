@@ -21,7 +21,7 @@ from repro_keras._src.runs import before, journal, notebook, process, request, s
 
 OUTPUT = "output.txt"
 _INTERRUPTED = 130
-_PROJECT, _OUTSIDE = "{project}", "{outside}"
+_PROJECT = "{project}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,7 +286,7 @@ def _portable(argument: str, root: Path) -> str:
     if os.path.isabs(argument):
         below = project.Project(root).relative(argument)
         if below is None:
-            return f"{_OUTSIDE}/{os.path.basename(argument)}"
+            return f"{project.OUTSIDE}/{os.path.basename(argument)}"
         return f"{_PROJECT}/{below}"
     scheme, is_url, path = argument.partition("://")
     if is_url and scheme.isalpha():
@@ -312,7 +312,7 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
     """
     result = []
     for number, argument in enumerate(arguments):
-        if re.search(rf"{_PLACE}{re.escape(_OUTSIDE)}/", argument):
+        if re.search(rf"{_PLACE}{re.escape(project.OUTSIDE)}/", argument):
             if original is None or number >= len(original):
                 raise RunError(
                     f"The run was given a path outside of its project ({argument}), which a "

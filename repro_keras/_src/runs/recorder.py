@@ -156,9 +156,7 @@ class Recorder:
         if self._continues:
             self._states.append(os.path.realpath(folder))
         place = self._project.relative(folder)
-        self._journal.write(
-            "states", folder=f"{{outside}}/{folder.name}" if place is None else place
-        )
+        self._journal.write("states", folder=place or f"{project.OUTSIDE}/{folder.name}")
 
     def resumed(self, steps: int, batches: int) -> None:
         """Training goes on after so many steps, which the run that is continued has recorded.

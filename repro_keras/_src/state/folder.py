@@ -108,6 +108,11 @@ class Folder:
         fits = {_place(path)[0] for path in self._of(None)}
         return self.newest(max(fits)) if fits else None
 
+    def newest_of_all(self) -> list[value.State]:
+        """The newest whole state of each fit."""
+        fits = sorted({_place(path)[0] for path in self._of(None)})
+        return [state for fit in fits if (state := self.newest(fit)) is not None]
+
     def save(self, fit: int, state: value.State) -> Path:
         """Writes a state, and removes those that are not needed any more.
 
