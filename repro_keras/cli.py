@@ -75,7 +75,7 @@ def _open_streams() -> None:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,6 +3,7 @@
 import dataclasses
 import fnmatch
 import getpass
+import importlib.util
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import re
 import signal
 import sys
 import time
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -49,7 +51,7 @@ def requested(
     """What a shell asks for, checked.
 
     Raises:
-        RunError: where there is no such script, or plain Keras is asked for.
+        RunError: where there is no such script or module, or plain Keras is asked for.
     """
     if config.OFF:
         raise RunError(
@@ -59,7 +61,9 @@ def requested(
     folder = Path.cwd()
     kind = "module" if is_module else "script"
     start = folder
-    if not is_module:
+    if is_module:
+        _check_module(target, folder)
+    else:
         path = Path(target)
         if not path.is_file():
             raise RunError(
@@ -86,6 +90,25 @@ def requested(
         folder=str(folder),
         ignored=ignored or [],
     )
+
+
+def _check_module(name: str, folder: Path) -> None:
+    """Checks that there is a module to run, without importing the packages that it is in."""
+    first, *rest = name.split(".")
+    try:
+        spec = PathFinder.find_spec(first, [str(folder)]) or importlib.util.find_spec(first)
+    except ValueError:  # no name of a module
+        spec = None
+    whole = first
+    for part in rest:
+        whole = f"{whole}.{part}"
+        inside = None if spec is None else spec.submodule_search_locations
+        spec = None if inside is None else PathFinder.find_spec(whole, list(inside))
+    if spec is None:
+        raise RunError(
+            f"There is no module {name!r} to run in {folder}, nor is one installed. Expected a "
+            "module's name, as for `python -m`; for a script, leave out `-m`."
+        )
 
 
 def run(
@@ -322,6 +345,22 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
         else:
             result.append(_expand(argument, root))
     return result
+
+
+def outside(arguments: list[str], original: list[str] | None) -> list[str]:
+    """The paths outside of the project among recorded arguments.
+
+    Args:
+        arguments: as they are recorded.
+        original: as they were given.
+    """
+    texts = [
+        text
+        for argument, text in zip(arguments, original or [], strict=False)
+        if f"{project.OUTSIDE}/" in argument
+    ]
+    parts = [part for text in texts for part in (text, *re.split(r"^-\w(?=/)|[=,;:]", text))]
+    return [os.path.normpath(part) for part in parts if os.path.isabs(part)]
 
 
 def _expand(argument: str, root: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repro_keras._src import config, cpu, machine, project, record
 from repro_keras._src.errors import RunError
-from repro_keras._src.runs import kept, launch, request, store
+from repro_keras._src.runs import kept, launch, request, store, untouched
 from repro_keras._src.words import listed
 
 
@@ -148,8 +148,8 @@ def again(
     except OSError as error:
         store.remove(folder)
         raise RunError(
-            f"{home.root} could not be copied to {copy}: {error}. Make room there (`repro-keras gc` "
-            "removes old runs), and verify again. Nothing was run."
+            f"{home.root} could not be copied to {copy}: {error}. Make room there (`repro-keras "
+            "gc` removes old runs), and verify again. Nothing was run."
         ) from None
     original = store.about(path.parent).get("arguments")
     target = run.code.target
@@ -163,7 +163,8 @@ def again(
         folder=str(copy / run.code.folder),
         ignored=run.ignored,
         from_inside=run.from_inside,
-        is_copy=True,
+        untouched=sorted({str(home.root), str((store.owner(folder / store.RECORD) or home).root)}),
+        given=launch.outside(run.code.arguments, original),
         parent=str(os.path.abspath(path)) if states else None,
         look=look,
     )
@@ -176,6 +177,9 @@ def again(
         steps=record.steps_of(run.trail) if look is None else look.step,
         verifies=str(os.path.abspath(path)),
     )
+    said = untouched.refused(folder)
+    if said is not None:
+        raise RunError(f"Whether it is the same could not be told. {said}")
     changed = project.changed(links)
     if changed:
         raise RunError(
