@@ -498,7 +498,14 @@ def test_verify_does_not_write_to_absolute_paths_of_the_user(folder, tmp_path_fa
 
 @pytest.mark.parametrize(
     "code",
-    ["shutil.rmtree(d)", "os.remove(f)", "os.rename('x', f)", "os.truncate(f, 0)", "os.mkdir(n)"],
+    [
+        "shutil.rmtree(d)",
+        "os.remove(f)",
+        "os.rename('x', f)",
+        "os.truncate(f, 0)",
+        "os.mkdir(n)",
+        "atomic.replacing(f).__enter__()",
+    ],
 )
 def test_nothing_of_the_users_is_changed_from_a_copy(tmp_path, code):
     for name in ("home/d", "copy"):
@@ -508,6 +515,7 @@ def test_nothing_of_the_users_is_changed_from_a_copy(tmp_path, code):
     (tmp_path / "copy" / "x").write_text("2")
     guarded = (
         "import os, shutil\nfrom pathlib import Path\n"
+        "from repro_keras._src import atomic\n"
         "from repro_keras._src.runs import request, untouched\n"
         f"home, copy = Path({str(tmp_path / 'home')!r}), Path({str(tmp_path / 'copy')!r})\n"
         "asked = request.Request(kind='script', target='a.py', root=str(copy), folder=str(copy),"
@@ -515,7 +523,8 @@ def test_nothing_of_the_users_is_changed_from_a_copy(tmp_path, code):
         f"d, f, n = home / 'd', home / 'd' / 'f.txt', home / 'new'\nos.chdir(copy)\n{code}\n"
     )
     result = run("-c", guarded, check=False)
-    assert "RunError: The script writes to" in result.stderr
+    assert f"RunError: The script writes to {tmp_path}/home/" in result.stderr
+    assert "repro-saving, which" not in result.stderr
     assert (file.read_text(), new.exists()) == ("1", False)
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from repro_keras._src import project
+from repro_keras._src import atomic, project
 from repro_keras._src.errors import RunError
 from repro_keras._src.runs import recorder
 from repro_keras._src.runs.request import Request
@@ -100,10 +100,10 @@ class _Guard:
 
     def _refuse(self, path: str) -> None:
         said = (
-            f"The script writes to {path}, which is yours: `verify` and `diff --replay` leave your "
-            "files as they are, and have stopped it. Let the script write to paths relative to its "
-            "working directory or to its own file, and record it again; or, if this lies outside "
-            "of the project, move it away."
+            f"The script writes to {atomic.meant(path)}, which is yours: `verify` and `diff "
+            "--replay` leave your files as they are, and have stopped it. Let the script write to "
+            "paths relative to its working directory or to its own file, and record it again; or, "
+            "if this lies outside of the project, move it away."
         )
         with contextlib.suppress(FileExistsError), open(self._folder / NAME, "x") as file:
             file.write(said)
