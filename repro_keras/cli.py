@@ -8,7 +8,9 @@ from repro_keras._src import quiet  # before all that takes its time
 # isort: split
 import errno
 import io
+import os
 import sys
+import traceback
 
 import click
 
@@ -34,6 +36,7 @@ class _Commands(click.Group):
     """Commands whose errors are one line, with the exit code for trouble."""
 
     def invoke(self, ctx: click.Context):
+        _open_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # what cannot be shown there is no trouble
@@ -54,6 +57,25 @@ class _Commands(click.Group):
             terminal.clear()
             note("interrupted")
             sys.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception:  # Python's exit code for it would say "different"
+            traceback.print_exc()
+            note(
+                "this is a fault of repro_keras itself, and nothing was compared. Please report "
+                "it with what stands above."
+            )
+            sys.exit(TROUBLE)
+
+
+def _open_streams() -> None:
+    """Gives a process that was started without standard streams (`>&-`) empty ones.
+
+    They take the lowest descriptors, so that no file that is opened later becomes the output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -99,6 +99,20 @@ def test_a_check(files):
     assert "a.npz could not be read: No such file" in result.stderr
 
 
+def test_a_fault_of_ours_is_no_verdict(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from repro_keras._src.runs import store
+    from repro_keras.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(store, "find", lambda *_: 1 / 0)
+    result = CliRunner().invoke(main, ["verify", "--yes"])
+    assert result.exit_code == 2
+    assert "ZeroDivisionError" in result.stderr
+    assert "this is a fault of repro_keras itself" in result.stderr
+
+
 def test_trouble(files):
     (files / "bad.keras").write_bytes(b"nothing")
     result = command("digest", "a.npz", "bad.keras", "none.h5", cwd=files)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis.extra import numpy as npst
 
 from repro_keras._src.digest import digest
 from repro_keras._src.digest_arrays import CHUNK_BYTES
-from repro_keras._src.errors import CanonicalError, FileFormatError, ReproError
+from repro_keras._src.errors import CanonicalError, FileFormatError, ReproError, ReproWarning
 
 VECTORS = Path(__file__).parents[1] / "docs" / "digest_vectors.json"
 base = np.arange(24, dtype="float32").reshape(4, 6)
@@ -479,3 +480,17 @@ for dtype in ("bfloat16", "float16"):
     result[dtype] = repro.digest(keras.ops.ones((2, 2), dtype))
 print(json.dumps(result))
 """
+
+
+def test_the_name_of_a_file_is_digested_with_a_warning(tmp_path):
+    path = tmp_path / "a.txt"
+    name = str(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = digest(name)
+    path.write_text("1")
+    with pytest.warns(ReproWarning, match="that of the text .* give pathlib.Path"):
+        assert digest(name) == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        digest(path)

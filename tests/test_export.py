@@ -150,6 +150,11 @@ def test_it_is_named_after_the_run_and_told_to_programs(home):
     shutil.copy(records(home)[0], "published.json")
     assert command("export", "published.json").exit_code == 0
     assert reading.read(Path("published.zip")).statement == record.read("published.json")
+    result = command("export", "-o", "none/x.zip")
+    assert (result.exit_code, "there is no folder none. Make it first" in result.output) == (
+        2,
+        True,
+    )
 
 
 def test_code_that_was_changed_or_is_missing_is_named(home):

@@ -246,3 +246,8 @@ def test_another_backend_is_refused():
     error = error_of(code, env=TENSORFLOW_FIRST)
     assert "Keras runs on the backend 'torch'" in error
     assert "KERAS_BACKEND=tensorflow" in error
+    # Before Keras finds that it is not installed.
+    error = error_of("import repro_keras\nrepro_keras.layers", env={"KERAS_BACKEND": "jax"})
+    assert "SeamError: Keras runs on the backend 'jax'" in error
+    off = {"KERAS_BACKEND": "none", "REPRO_KERAS_OFF": "1"}
+    assert "SeamError" not in error_of("import repro_keras\nrepro_keras.layers", env=off)

@@ -143,6 +143,7 @@ def test_verify_names_what_was_broken(changed, file, old, new, row, where):
 
 def test_verify_needs_the_code_and_the_data(changed):
     (changed / "data" / "numbers.csv").rename(changed / "data" / "gone.csv")
+    shutil.rmtree(changed / ".repro" / "kept")  # where a copy is
     result = shell("verify", "--yes", cwd=changed)
     assert result.returncode == 2
     assert "needs the data in data/numbers.csv, which is missing" in result.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,12 @@ import time
 
 import msgspec
 import pytest
-from fresh import environment
+from fresh import environment, run
 from projects import records, shell
 from test_cli import COMMAND
 
 from repro_keras._src import machine, project, record
-from repro_keras._src.runs import store
+from repro_keras._src.runs import launch, store
 
 
 @pytest.fixture
@@ -67,17 +68,19 @@ if again:
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
-def test_a_verification_that_is_interrupted_or_killed_tells_nothing(folder, monkeypatch, how):
-    monkeypatch.setenv("HOME", str(folder / ".home"))
-    (folder / ".home").mkdir()
+def test_a_verification_that_is_interrupted_or_killed_tells_nothing(
+    folder, tmp_path_factory, monkeypatch, how
+):
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
     ran(folder, SLOW_AGAIN)
     process = started("verify", "--yes", "--json", cwd=folder)
-    wait_for(folder / ".home" / "pid")
+    wait_for(home / "pid")
     time.sleep(0.2)
     if how == "Ctrl-C":
         os.killpg(process.pid, signal.SIGINT)
     else:
-        os.kill(int((folder / ".home" / "pid").read_text()), signal.SIGKILL)
+        os.kill(int((home / "pid").read_text()), signal.SIGKILL)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == (130 if how == "Ctrl-C" else 2)
     found = json.loads(output)
@@ -92,6 +95,8 @@ def test_what_stops_a_verification_is_told_to_programs(folder):
     (folder / "data.txt").write_text("1")
     ran(folder, "print(open('data.txt').read())")
     (folder / "data.txt").unlink()
+    assert shell("verify", "--yes", cwd=folder).returncode == 0  # a copy of it was kept
+    shutil.rmtree(folder / ".repro" / "kept")
     result = shell("verify", "--yes", "--json", cwd=folder)
     assert result.returncode == 2
     found = json.loads(result.stdout)
@@ -134,6 +139,24 @@ def test_an_interrupt_at_a_question_is_an_interrupt(folder):
     code, shown = at_question(["verify"], folder, b"\x04")
     assert code == 2, shown
     assert len(records(folder)) == 1
+
+
+def test_what_is_not_there_is_not_run(folder):
+    (folder / "pkg").mkdir()
+    (folder / "pkg" / "__init__.py").write_text("raise ImportError('it is not imported')")
+    (folder / "a.py").write_text("")
+    for arguments, said in (
+        (["--bogus", "a.py"], "No such option"),
+        (["-m", "nomod"], "There is no module 'nomod' to run"),
+        (["-m", "pkg.none"], "There is no module 'pkg.none' to run"),
+    ):
+        result = shell("run", *arguments, cwd=folder)
+        assert result.returncode == 2
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+    assert not (folder / ".repro" / "runs").exists()
+    launch._check_module("a", folder)
+    launch._check_module("json.tool", folder)
 
 
 # Records of others
@@ -189,6 +212,9 @@ def test_verifications_push_no_run_out(folder):
     for _ in range(2):
         assert shell("verify", "--yes", first, cwd=folder).returncode == 0
     ran(folder, "print(2)")
+    would = shell("gc", "--dry-run", "--keep=1", cwd=folder).stdout.splitlines()
+    assert [line.startswith(".repro/runs/") for line in would] == [True, False]
+    assert "1 would be removed" in would[-1]
     # The latest run, the latest verification, and the record that this verifies.
     found = json.loads(shell("gc", "--yes", "--keep=1", "--json", cwd=folder).stdout)
     assert len(found["removed"]) == 1
@@ -232,7 +258,6 @@ def test_removing_says_what_it_could_not_remove(folder, monkeypatch):
 def test_a_full_disk_is_one_line(folder, monkeypatch):
     from click.testing import CliRunner
 
-    from repro_keras._src.runs import launch
     from repro_keras.cli import main
 
     def full(*_, **__):
@@ -386,6 +411,48 @@ def test_a_child_that_a_script_forks_does_not_end_its_record(folder):
 # Files
 
 
+def test_what_the_shell_redirects_is_not_the_runs(folder):
+    here = "test -e .repro && echo 1 > own.txt"  # and not in a copy
+    text = f"import subprocess\nprint(1)\nsubprocess.run(['sh', '-c', {here!r}])\n"
+    (folder / "a.py").write_text(text)
+    run = [COMMAND, "run", "a.py"]
+    with open(folder / "log.txt", "w") as log:
+        subprocess.run(run, cwd=folder, env=environment(), stdout=log, stderr=log, check=True)
+    statement = record.read(records(folder)[-1])
+    assert record.files(statement) == statement.predicate.unseen == ["own.txt"]
+    # What a process that nobody saw has written says what to do.
+    result = shell("verify", "--yes", "--json", cwd=folder)
+    assert result.returncode == 2, result.stdout
+    found = json.loads(result.stdout)
+    assert "own.txt changed while" in found["reasons"][0]
+    assert "--ignore" in found["reasons"][0]
+    assert [row["differing"] for row in found["rows"] if row["what"] == "files"] == [["own.txt"]]
+    assert "--ignore" in shell("diff", *ids(folder), cwd=folder).stdout
+
+
+def test_commands_that_are_started_without_streams_come_to_their_end(folder):
+    ran(folder, "print(1)")
+    closed = ["sh", "-c", f"{COMMAND} verify --yes >&- 2>&- <&-"]
+    assert subprocess.run(closed, cwd=folder, env=environment()).returncode == 0
+
+
+def test_a_copy_that_the_disk_has_no_room_for_goes(folder, monkeypatch):
+    from click.testing import CliRunner
+
+    from repro_keras.cli import main
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    ran(folder, "print(1)")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(project.Project, "copy_to", full)
+    result = CliRunner().invoke(main, ["verify", "--yes"])
+    assert result.exit_code == 2
+    assert "No space left on device. Make room there" in result.stderr
+    assert [path.parent for path in records(folder)] == [*(folder / ".repro" / "runs").iterdir()]
+
+
 def test_verify_writes_nothing_into_the_project(folder):
     text = (
         "import pathlib\nfor name in ('logs/t.txt', '.cache/c.txt', 'out/a.txt'):\n"
@@ -404,6 +471,61 @@ def test_verify_writes_nothing_into_the_project(folder):
     copy = records(folder)[-1].parent / store.COPY
     assert (copy / "logs" / "t.txt").read_text() == "again"
     assert not (copy / "logs" / "old.txt").exists()
+
+
+def test_verify_does_not_write_to_absolute_paths_of_the_user(folder, tmp_path_factory):
+    text = "import sys\nopen(sys.argv[1] if sys.argv[1:] else {0!r}, 'w').write('1')\n"
+    own, other = folder / "out.txt", tmp_path_factory.mktemp("elsewhere") / "out.txt"
+    for path, arguments in ((own, []), (other, [other])):
+        (folder / "a.py").write_text(text.format(str(own)))
+        assert shell("run", "a.py", *arguments, cwd=folder).returncode == 0
+        path.write_text("later")
+        result = shell("verify", "--yes", cwd=folder)
+        assert result.returncode == 2, result.stdout
+        assert f"The script writes to {path}, which is yours" in result.stderr
+        assert path.read_text() == "later"
+    other.unlink()  # moved away
+    assert shell("verify", "--yes", cwd=folder).returncode == 0
+    # The control, with what a script may do all the same.
+    text = (
+        f"import os, shutil, pathlib\nos.makedirs({str(folder)!r}, exist_ok=True)\n"
+        f"shutil.rmtree({str(folder / 'none')!r}, ignore_errors=True)\n"
+        f"pathlib.Path(__file__).with_name('b.txt').write_text('1')\n"
+    )
+    ran(folder, text)
+    assert shell("verify", "--yes", cwd=folder).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "shutil.rmtree(d)",
+        "os.remove(f)",
+        "os.rename('x', f)",
+        "os.truncate(f, 0)",
+        "os.mkdir(n)",
+        "atomic.replacing(f).__enter__()",
+    ],
+)
+def test_nothing_of_the_users_is_changed_from_a_copy(tmp_path, code):
+    for name in ("home/d", "copy"):
+        (tmp_path / name).mkdir(parents=True)
+    file, new = tmp_path / "home" / "d" / "f.txt", tmp_path / "home" / "new"
+    file.write_text("1")
+    (tmp_path / "copy" / "x").write_text("2")
+    guarded = (
+        "import os, shutil\nfrom pathlib import Path\n"
+        "from repro_keras._src import atomic\n"
+        "from repro_keras._src.runs import request, untouched\n"
+        f"home, copy = Path({str(tmp_path / 'home')!r}), Path({str(tmp_path / 'copy')!r})\n"
+        "asked = request.Request(kind='script', target='a.py', root=str(copy), folder=str(copy),"
+        " untouched=[str(home)])\nuntouched.guard(copy, asked)\n"
+        f"d, f, n = home / 'd', home / 'd' / 'f.txt', home / 'new'\nos.chdir(copy)\n{code}\n"
+    )
+    result = run("-c", guarded, check=False)
+    assert f"RunError: The script writes to {tmp_path}/home/" in result.stderr
+    assert "repro-saving, which" not in result.stderr
+    assert (file.read_text(), new.exists()) == ("1", False)
 
 
 def test_a_large_file_is_not_written_through_its_link(folder):
@@ -428,6 +550,9 @@ def test_what_a_run_appends_to_is_data(folder):
     assert shell("verify", "--yes", cwd=folder).returncode == 0
     (read,) = ran(folder, text).predicate.read
     assert (read.path, read.size) == ("res.csv", 2)
+    assert shell("verify", "--yes", cwd=folder).returncode == 0  # it begins with the copy kept
+    assert (folder / "res.csv").read_text() == "1\n1\n"
+    shutil.rmtree(folder / ".repro" / "kept")
     result = shell("verify", "--yes", cwd=folder)
     assert result.returncode == 2
     assert "the run began with another res.csv" in result.stderr

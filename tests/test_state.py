@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,14 +117,19 @@ model.fit(x, y, 8, epochs=1, verbose=0)
 logger = keras.callbacks.CSVLogger("log.csv")
 saver = keras.callbacks.ModelCheckpoint("epoch{epoch}.weights.h5", save_weights_only=True)
 keeper = repro.TrainingState("states", save_freq=3)
-model.fit(x, y, 8, epochs=4, verbose=0, callbacks=[keeper, logger, saver, Kill()])
+epochs = int(os.environ.get("EPOCHS", 4))
+model.fit(x, y, 8, epochs=epochs, verbose=0, callbacks=[keeper, logger, saver, Kill()])
 model.save("net.keras")
 """
 
 
-def _repro_keras(*arguments, cwd, env=None, code=0):
+def _repro_keras(*arguments, **options):
+    return _plainly("-m", "repro_keras", *arguments, **options)
+
+
+def _plainly(*arguments, cwd, env=None, code=0):
     process = subprocess.run(
-        [sys.executable, "-m", "repro_keras", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env={**environment(), "PYTHONHASHSEED": "0", **(env or {})},
         capture_output=True,
@@ -164,6 +170,11 @@ def test_a_recorded_run_goes_on_and_its_trail_joins(tmp_path):
     assert verdict["verdict"] == "the same"
     process = _repro_keras("resume", "--yes", cwd=killed, code=2)
     assert "came to its end" in process.stderr
+    process = _repro_keras("resume", "--yes", listed[0]["id"], cwd=killed, code=2)
+    assert f"was gone on with already, as {listed[1]['id']} (killed)" in process.stderr
+    # Nor do states that were left by others since change the verdict.
+    _plainly("train.py", cwd=killed, env={"EPOCHS": "5"})
+    _repro_keras("verify", "--yes", cwd=killed)
 
 
 def test_what_cannot_go_on_is_refused(tmp_path):
@@ -171,6 +182,12 @@ def test_what_cannot_go_on_is_refused(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     _repro_keras("run", "train.py", cwd=tmp_path, env={"KILL_AT": "7"}, code=137)
+    _plainly("train.py", cwd=tmp_path, env={"KILL_AT": "10"}, code=-signal.SIGKILL)
+    process = _repro_keras("resume", "--yes", cwd=tmp_path, code=2)
+    assert "Somebody has trained on since" in process.stderr
+    shutil.rmtree(tmp_path / "states")
+    process = _repro_keras("resume", "--yes", cwd=tmp_path, code=2)
+    assert "are gone, so that there is nothing to go on from" in process.stderr
     script.write_text(SCRIPT + "\n")
     process = _repro_keras("resume", "--yes", cwd=tmp_path, code=2)
     assert "The code has changed" in process.stderr

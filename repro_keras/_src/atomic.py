@@ -80,6 +80,14 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             os.close(lock)
 
 
+def meant(path: str) -> str:
+    """The file that a path is for, where it is the hidden folder beside it; else the path."""
+    folder, name = os.path.split(path)
+    if not name.endswith(_SUFFIX):
+        return path
+    return os.path.join(folder, name[1:].removesuffix(_SUFFIX).rpartition(".")[0])
+
+
 def _failed(path: str | os.PathLike, error: Exception, number: int | None) -> SaveError:
     return SaveError(
         f"{path} could not be saved: {error}. What was there before is untouched. Make room, or "

@@ -8,11 +8,12 @@ description, in which large contents stand as the SHA-256 of their chunks. Array
 import os
 import re
 import sys
+import warnings
 from collections import Counter
 from typing import Any
 
 from repro_keras._src import digest_arrays, digest_files
-from repro_keras._src.errors import CanonicalError
+from repro_keras._src.errors import CanonicalError, ReproWarning
 
 
 def digest(x: Any, *, optimizer: bool = False) -> str:
@@ -33,7 +34,7 @@ def digest(x: Any, *, optimizer: bool = False) -> str:
             * a `tf.data.Dataset` or `PyDataset` that ends (its elements are digested in order),
             * a `pathlib.Path` of a file or folder: `.keras`, `.h5`, `.npz`, `.npy`,
               `.safetensors`, a TensorFlow checkpoint (its prefix or index), or any other, whose
-              bytes are digested. (A string is a string, whether there is such a file or not.)
+              bytes are digested. (A string is a string, with a warning where there is such a file.)
         optimizer: whether the digest of a model covers its optimizer's variables too.
 
     Returns:
@@ -49,6 +50,13 @@ def digest(x: Any, *, optimizer: bool = False) -> str:
     >>> repro.digest({"w": np.zeros((2, 3), "float32")})
     'sha256:b3d8b3852bad24e1aafc7b03f620a0687abb0fdbaf646992d01c057148fb2286'
     """
+    if isinstance(x, str) and os.path.isfile(x):
+        warnings.warn(
+            f"The digest is that of the text {x!r}, and not of the file of that name. For the "
+            f"file's, give pathlib.Path({x!r}).",
+            ReproWarning,
+            stacklevel=2,
+        )
     description = _describe_trained(x) if optimizer else _describe(x, "$")
     return f"sha256:{digest_arrays.hexadecimal(description)}"
 

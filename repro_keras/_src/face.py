@@ -16,6 +16,7 @@ _OF_IPYTHON = ("load_ipython_extension", "unload_ipython_extension")
 """What `%load_ext repro_keras` asks for."""
 
 _PACKAGE = "repro_keras"
+_BACKEND = "keras.src.backend.config"
 
 # The finders and loaders here and in `hooks` derive from nothing: `importlib.abc` costs 15 ms.
 
@@ -28,8 +29,9 @@ def begin(package: str) -> None:
     config.begin()
     # First in line: the folders of the stubs must not be found as namespace packages.
     sys.meta_path.insert(0, _Finder())
-    for module, install in (
+    for module, install in (  # Keras loads its backend after it has read which one
         ("tensorflow", _install_in_backend),
+        (_BACKEND, _check_backend),
         ("keras", _install_seam),
         ("tf_keras", _install_in_legacy),
     ):
@@ -69,6 +71,14 @@ def _install_seam() -> None:
     from repro_keras._src import patches
 
     patches.install()
+
+
+def _check_backend() -> None:
+    """Refuses another backend before Keras loads it, which may fail for other reasons."""
+    if not config.OFF:
+        from repro_keras._src import backends
+
+        backends.require_supported(sys.modules[_BACKEND].backend())
 
 
 def _install_in_backend() -> None:

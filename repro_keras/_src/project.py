@@ -17,6 +17,9 @@ except ImportError:  # Windows
     fcntl = None
 
 RUNS = ".repro"
+OUTSIDE = "{outside}"
+"""Stands in a record for the folders around a path that is not below the project's."""
+
 _MARKS = (".git", "pyproject.toml", "setup.py", RUNS)
 _LARGE = 64 * 2**20
 _TOTAL = 2 * 2**30

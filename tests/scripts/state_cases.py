@@ -8,6 +8,7 @@ everything is built anew.
 
 import contextlib
 import gc
+import io
 import json
 import os
 import resource
@@ -27,7 +28,7 @@ from repro_keras import repro
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
-from repro_keras._src.errors import FileFormatError, SaveError  # isort: skip
+from repro_keras._src.errors import ConfigError, FileFormatError, SaveError  # isort: skip
 from repro_keras._src.state import files, folder, training, value  # isort: skip
 
 L = keras.layers
@@ -457,8 +458,6 @@ def stopping_in_an_epoch_is_kept():
 
 
 def the_bar_shows_the_same():
-    import io
-
     def last_line(place, kill=None):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
@@ -470,6 +469,39 @@ def the_bar_shows_the_same():
     expected = last_line(new_folder())
     last_line(place, kill=15)
     return [] != last_line(place) == expected
+
+
+def the_bar_counts_to_the_epochs_of_this_fit():
+    place, out = new_folder(), io.StringIO()
+    trained(place, epochs=2)
+    with contextlib.redirect_stdout(out):
+        trained(place, epochs=3, verbose=2)
+    return "Epoch 3/3" in out.getvalue() and "/2" not in out.getvalue()
+
+
+def going_on_is_said_once():
+    def said(place, kill=None):
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            trained(place, kill=kill)
+        return err.getvalue().replace(str(place), "states")
+
+    place = new_folder()
+    state = "from states/fit000-epoch00001-step00000002.safetensors\n"
+    over = "this fit was over; its result is that of states/fit000-epoch00003-step00000000"
+    return (
+        said(place, kill=9) == ""
+        and said(place) == f"repro_keras: going on after step 2 of epoch 2, {state}"
+        and said(place) == f"repro_keras: {over}.safetensors. Remove the folder to train anew.\n"
+    )
+
+
+def what_is_for_loops_is_refused_in_fit():
+    try:
+        trained(new_folder(), setting={"save_frq": 3})
+    except ConfigError as error:
+        return "Received also: save_frq." in str(error)
+    return False
 
 
 def tensorboard_goes_on_at_its_step():
@@ -647,7 +679,11 @@ def a_loop_of_ones_own_goes_on():
     for stop in (1, 4, 8, 10):
         place = new_folder()
         loop(place, 12, stop)
-        results.append(loop(place, 12) == expected)
+        goes_on = states_in(place) != []
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            results.append(loop(place, 12) == expected)
+        said_so = said.getvalue().startswith(f"repro_keras: going on from {place}/fit000")
+        results.append(said_so == goes_on)
     return all(results)
 
 

@@ -36,6 +36,8 @@ def run_command(
     Its output and exit code are passed on. The record is written to `.repro/runs` in the project's
     folder; `repro-keras verify` runs it again and compares.
     """
+    if target.startswith("-") and not Path(target).exists():  # the script's own come after it
+        raise click.NoSuchOption(target)
     wanted = launch.requested(target, list(arguments), is_module=is_module, ignored=list(ignored))
     folder = store.new(project.find(Path.cwd()))  # where `show` and `verify` look
     finished = launch.run(wanted, folder)

@@ -156,6 +156,8 @@ def gc_command(keep: int, dry_run: bool, yes: bool, as_json: bool) -> None:
         names = [name for name in names if dry_run or not os.path.exists(name)]
         click.echo(json.dumps({"removed": names, "bytes": freed, "dry_run": dry_run}))
     else:
+        if dry_run and names:
+            click.echo("\n".join(names))
         would = "would be " if dry_run else ""
         size = f"{freed / 1e6:.1f} MB" if not failed else "not all"
         click.echo(f"{len(names) - len(failed)} {would}removed, {size}")

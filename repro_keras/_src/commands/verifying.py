@@ -22,7 +22,7 @@ from repro_keras._src.commands.common import (
     print_json,
     told_as_json,
 )
-from repro_keras._src.comparing import causes, compare
+from repro_keras._src.comparing import causes, compare, saying
 from repro_keras._src.errors import RunError
 from repro_keras._src.exports import archive, layout, reading, sign
 from repro_keras._src.runs import checks, launch, store, terminal, verify
@@ -123,7 +123,8 @@ def _show_verdict(path, statement, finished, verdict, reasons, signature, as_jso
     likely = causes.likely(statement, finished.statement, verdict)
     if as_json:
         found = tables.as_json(verdict, "recorded", "now", likely)
-        about = {"record": str(path), "run": finished.folder.name, "reasons": reasons}
+        doubts = [saying.doubt(verdict.files)] if verdict.same is None and verdict.files else []
+        about = {"record": str(path), "run": finished.folder.name, "reasons": reasons + doubts}
         about.update({"signature": signature} if signature else {})
         print_json({**found, **about})
         return

@@ -19,6 +19,7 @@ class Row:
         same: whether they are the same; `None` where it could not be told.
         judged: whether the verdict hangs on it. The environment's does not: what the guarantee
             covers may differ, and what it does not cover is told before a run is verified.
+        differing: the names of what differs.
     """
 
     what: str
@@ -26,6 +27,7 @@ class Row:
     now: str
     same: bool | None
     judged: bool = True
+    differing: list[str] = dataclasses.field(default_factory=list)
 
 
 def together(found: Iterable[bool | None]) -> bool | None:
@@ -55,6 +57,11 @@ class Verdict:
     def different(self) -> list[str]:
         """What differs of all that came out of the runs."""
         return [row.what for row in self.rows if row.same is False and row.what not in _GIVEN]
+
+    @property
+    def files(self) -> list[str]:
+        """The files that differ, or of which that could not be told."""
+        return [name for row in self.rows if row.what == "files" for name in row.differing]
 
     @property
     def given(self) -> list[str]:
@@ -187,6 +194,7 @@ def _row_of(what: str, one: dict, other: dict, noun: str, *, judged: bool = True
         f"{words.short(other.get(key))}{more}",
         False,
         judged,
+        keys,
     )
 
 

@@ -36,9 +36,14 @@ def write(path: Path, contents: dict[str, bytes]) -> None:
     """Writes files as a zip, whole or not at all: equal contents are equal bytes.
 
     Raises:
-        ExportError: where it could not be read again.
+        ExportError: where it could not be read again, or there is no such folder.
         SaveError: where it cannot be written.
     """
+    if not path.parent.is_dir():
+        raise ExportError(
+            f"{path} cannot be written, as there is no folder {path.parent}. Make it first, or "
+            "name another place."
+        )
     trouble = trouble_with(contents)
     if trouble is None and sum(map(len, contents.values())) > MOST_BYTES:
         trouble = f"it would have more than {MOST_BYTES:,} bytes"

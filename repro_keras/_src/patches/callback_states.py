@@ -18,6 +18,7 @@ from repro_keras._src.errors import ReproWarning, StateError
 from repro_keras._src.state import plain
 
 _OF_CALLBACKS = {"_model", "model", "params", "validation_data"}
+_OF_BARS = {"epochs", "verbose"}  # given by `set_params`; they may be others than before
 _TIMES = {"_epoch_start_time", "_batch_start_time"}
 _UNCHANGING = (
     type,
@@ -156,6 +157,8 @@ def _attributes(callback) -> dict[str, object]:
         if kind.__module__.split(".")[0] == "keras" and "__init__" in vars(kind):
             given |= set(inspect.signature(kind.__init__).parameters)
     without = given | _OF_CALLBACKS | _TIMES
+    if isinstance(callback, keras.callbacks.ProgbarLogger):
+        without |= _OF_BARS
     return {name: value for name, value in vars(callback).items() if name not in without}
 
 

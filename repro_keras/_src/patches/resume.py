@@ -6,6 +6,7 @@ them have seen the end of a step or an epoch: their order does not matter.
 
 import functools
 import inspect
+import sys
 import threading
 import warnings
 
@@ -100,6 +101,7 @@ class _Run:
         self._last_logs = self._logs = plain.unpack(content.logs, state.arrays)
         if position.step:
             self._going_on = state
+        self._say_where(content)
         if position.epoch >= self._epochs:
             self.model._initial_epoch = self._epochs
         elif content.data is not None:
@@ -108,6 +110,20 @@ class _Run:
                 self._place.stop()
         if recording.current is not None and content.recorded is not None:
             recording.current.resumed(content.recorded, position.step)
+
+    def _say_where(self, content: value.Content) -> None:
+        """Says that training does not begin at its beginning, which nothing else may show."""
+        position = content.position
+        place = self._setting.folder.file(self._number, position)
+        if position.epoch >= self._epochs or (content.stop_training and not position.step):
+            said = f"this fit was over; its result is that of {place}. Remove the folder to train "
+            said += "anew."
+        elif position.step:
+            where = f"step {position.step} of epoch {position.epoch + 1}"
+            said = f"going on after {where}, from {place}"
+        else:
+            said = f"going on after epoch {position.epoch}, from {place}"
+        print(f"repro_keras: {said}", file=sys.stderr)
 
     def _compare(self, content: value.Content) -> None:
         self._variables = variables.collect({"model": self.model, **self._callbacks})

@@ -1,7 +1,11 @@
 """What was there before a run began, written down: whoever makes its record later needs it."""
 
+import contextlib
+import os
 import platform
+import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -24,6 +28,8 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
         python: Python's version.
         packages: the versions of all that is installed.
         machine: the machine.
+        outputs: the files that the standard output and the errors go to: whose shell has sent them
+            there, as it may with each run, so that they are not the run's.
     """
 
     files: dict[str, tuple[int, int, int]]
@@ -33,6 +39,7 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     packages: dict[str, str]
     machine: record.Machine
+    outputs: list[str] = []
 
 
 def note(wanted: Request, folder: Path, environment: dict[str, str]) -> Before:
@@ -47,16 +54,18 @@ def note(wanted: Request, folder: Path, environment: dict[str, str]) -> Before:
         place = Path(wanted.folder, wanted.target)
         target = file_of(home, home.relative(place) or wanted.target)
         kept.keep(folder, place, target.sha256, target.size)
+    files = home.snapshot()
     return write(
         folder,
         Before(
-            files=home.snapshot(),
+            files=files,
             target=target,
             git=_git(home, folder),
             environment=machine.environment(environment),
             python=platform.python_version(),
             packages=dict(sorted(machine.packages().items())),
             machine=record.Machine(**machine.describe()),
+            outputs=_outputs(home, files),
         ),
     )
 
@@ -93,9 +102,26 @@ def changed(before: Before, home: project.Project, until: float | None) -> list[
     last = (time.time() if until is None else until) * 1e9 + 1e9
     return [
         path
-        for path, stat in sorted(home.snapshot().items())
-        if before.files.get(path) != stat and stat[0] <= last
+        for path, found in sorted(home.snapshot().items())
+        if before.files.get(path) != found and found[0] <= last and path not in before.outputs
     ]
+
+
+def _outputs(home: project.Project, files: Iterable[str]) -> list[str]:
+    ours = []
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):  # closed
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode):
+                ours.append(found)
+    return [path for path in files if any(_is(home.root / path, one) for one in ours)]
+
+
+def _is(path: Path, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), file)
+    except OSError:
+        return False
 
 
 def _git(home: project.Project, folder: Path) -> record.Git | None:

@@ -5,7 +5,7 @@ import signal
 
 from repro_keras._src import project, record
 from repro_keras._src.errors import NotCoveredError, RunError
-from repro_keras._src.runs import launch, verify
+from repro_keras._src.runs import kept, launch, verify
 
 
 def before(home: project.Project, statement: record.Statement, allow: bool) -> list[str]:
@@ -29,8 +29,8 @@ def before(home: project.Project, statement: record.Statement, allow: bool) -> l
             "Whether it is the same could not be told: the run read its standard input, which a "
             "record does not keep. Let it read a file instead, and record it again."
         )
-    for file in _overwritten(statement):
-        if project.sha256(home.root / file.path) != file.sha256:
+    for file in verify.overwritten(statement):
+        if kept.as_it_was(home, file) is None:
             raise RunError(
                 f"Whether it is the same could not be told: the run began with another "
                 f"{file.path}, which it read or appended to, and then wrote itself. Expected "
@@ -45,13 +45,6 @@ def before(home: project.Project, statement: record.Statement, allow: bool) -> l
             reasons,
         )
     return reasons
-
-
-def _overwritten(statement: record.Statement) -> list[record.File]:
-    """The files that a run read or appended to, and wrote."""
-    run = statement.predicate
-    written = {*record.files(statement), *run.unchecked}
-    return [file for file in run.read if file.path in written]
 
 
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError")

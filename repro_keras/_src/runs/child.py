@@ -16,7 +16,7 @@ from pathlib import Path
 
 import repro_keras  # noqa: F401 - the configuration, before anything of the user's
 from repro_keras._src.errors import CellError
-from repro_keras._src.runs import before, process, recorder, request, store, terminal
+from repro_keras._src.runs import before, process, recorder, request, store, terminal, untouched
 
 
 def main() -> None:
@@ -27,6 +27,8 @@ def main() -> None:
     looking = _looking(folder, wanted)
     try:
         store.say(folder, child=own, child_identity=process.identity(own))
+        if wanted.untouched:
+            untouched.guard(folder, wanted)
         if wanted.from_inside:
             recorder.expected = lambda: _begin(folder, wanted)
         else:
@@ -66,9 +68,7 @@ def _looking(folder: Path, wanted: request.Request):
 def _begin(folder: Path, wanted: request.Request) -> recorder.Recorder:
     if wanted.from_inside:
         before.note_files(folder, Path(wanted.root))
-    recording = recorder.start(
-        folder, Path(wanted.root), is_copy=wanted.is_copy, continues=wanted.parent is not None
-    )
+    recording = recorder.start(folder, Path(wanted.root), continues=wanted.parent is not None)
     if not wanted.from_inside and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin = _noting_reads(sys.stdin)
     return recording

@@ -3,6 +3,7 @@
 import dataclasses
 import fnmatch
 import getpass
+import importlib.util
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import re
 import signal
 import sys
 import time
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -21,7 +23,7 @@ from repro_keras._src.runs import before, journal, notebook, process, request, s
 
 OUTPUT = "output.txt"
 _INTERRUPTED = 130
-_PROJECT, _OUTSIDE = "{project}", "{outside}"
+_PROJECT = "{project}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ def requested(
     """What a shell asks for, checked.
 
     Raises:
-        RunError: where there is no such script, or plain Keras is asked for.
+        RunError: where there is no such script or module, or plain Keras is asked for.
     """
     if config.OFF:
         raise RunError(
@@ -59,7 +61,9 @@ def requested(
     folder = Path.cwd()
     kind = "module" if is_module else "script"
     start = folder
-    if not is_module:
+    if is_module:
+        _check_module(target, folder)
+    else:
         path = Path(target)
         if not path.is_file():
             raise RunError(
@@ -86,6 +90,25 @@ def requested(
         folder=str(folder),
         ignored=ignored or [],
     )
+
+
+def _check_module(name: str, folder: Path) -> None:
+    """Checks that there is a module to run, without importing the packages that it is in."""
+    first, *rest = name.split(".")
+    try:
+        spec = PathFinder.find_spec(first, [str(folder)]) or importlib.util.find_spec(first)
+    except ValueError:  # no name of a module
+        spec = None
+    whole = first
+    for part in rest:
+        whole = f"{whole}.{part}"
+        inside = None if spec is None else spec.submodule_search_locations
+        spec = None if inside is None else PathFinder.find_spec(whole, list(inside))
+    if spec is None:
+        raise RunError(
+            f"There is no module {name!r} to run in {folder}, nor is one installed. Expected a "
+            "module's name, as for `python -m`; for a script, leave out `-m`."
+        )
 
 
 def run(
@@ -286,7 +309,7 @@ def _portable(argument: str, root: Path) -> str:
     if os.path.isabs(argument):
         below = project.Project(root).relative(argument)
         if below is None:
-            return f"{_OUTSIDE}/{os.path.basename(argument)}"
+            return f"{project.OUTSIDE}/{os.path.basename(argument)}"
         return f"{_PROJECT}/{below}"
     scheme, is_url, path = argument.partition("://")
     if is_url and scheme.isalpha():
@@ -312,7 +335,7 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
     """
     result = []
     for number, argument in enumerate(arguments):
-        if re.search(rf"{_PLACE}{re.escape(_OUTSIDE)}/", argument):
+        if re.search(rf"{_PLACE}{re.escape(project.OUTSIDE)}/", argument):
             if original is None or number >= len(original):
                 raise RunError(
                     f"The run was given a path outside of its project ({argument}), which a "
@@ -322,6 +345,22 @@ def expanded(arguments: list[str], root: Path, original: list[str] | None) -> li
         else:
             result.append(_expand(argument, root))
     return result
+
+
+def outside(arguments: list[str], original: list[str] | None) -> list[str]:
+    """The paths outside of the project among recorded arguments.
+
+    Args:
+        arguments: as they are recorded.
+        original: as they were given.
+    """
+    texts = [
+        text
+        for argument, text in zip(arguments, original or [], strict=False)
+        if f"{project.OUTSIDE}/" in argument
+    ]
+    parts = [part for text in texts for part in (text, *re.split(r"^-\w(?=/)|[=,;:]", text))]
+    return [os.path.normpath(part) for part in parts if os.path.isabs(part)]
 
 
 def _expand(argument: str, root: Path) -> str:

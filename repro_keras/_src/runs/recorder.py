@@ -48,11 +48,10 @@ class Recorder:
     Args:
         folder: where the journal goes.
         root: the project's folder.
-        is_copy: whether that is a copy, whose links to large files must not be written through.
         continues: whether another run's record is continued.
     """
 
-    def __init__(self, folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False):
+    def __init__(self, folder: Path, root: Path, *, continues: bool = False):
         self.lock = threading.RLock()
         self.drain: Callable[[], None] = lambda: None  # the seam's: brings rows from the graph
         self.generators: Callable[[], dict] = dict  # the seam's: states of Keras's own
@@ -71,7 +70,6 @@ class Recorder:
         self._written: set[str] = set()
         self._noted: set[str] = set()
         self._top: set[str] = set()
-        self._is_copy = is_copy
         self._process = os.getpid()
         self._over = threading.Event()
         self._watch: threading.Thread | None = None
@@ -156,9 +154,7 @@ class Recorder:
         if self._continues:
             self._states.append(os.path.realpath(folder))
         place = self._project.relative(folder)
-        self._journal.write(
-            "states", folder=f"{{outside}}/{folder.name}" if place is None else place
-        )
+        self._journal.write("states", folder=place or f"{project.OUTSIDE}/{folder.name}")
 
     def resumed(self, steps: int, batches: int) -> None:
         """Training goes on after so many steps, which the run that is continued has recorded.
@@ -194,7 +190,7 @@ class Recorder:
 
     def note(self) -> None:
         """Notes what was imported since the last time: a run that is killed never says it."""
-        with self.lock, self._quietly():
+        with self.lock, self.quietly():
             new = set(sys.modules) - self._noted
             if not new:
                 return
@@ -210,7 +206,7 @@ class Recorder:
             self._journal.write("modules", names=sorted(top), configuration=config.recorded())
 
     @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
+    def quietly(self) -> Iterator[None]:
         """Inside, files that are opened are ours."""
         before = getattr(self._quiet, "on", False)
         self._quiet.on = True
@@ -375,18 +371,15 @@ class Recorder:
             stat = os.stat(text)
             if not os.path.isfile(text) or stat.st_mtime_ns >= self._began:
                 return  # what the run wrote itself is not where it began
-            with self._quietly():
+            with self.quietly():
                 digest = project.sha256(text)
                 kept.keep(self._folder, Path(text), digest, stat.st_size)
             self._journal.write("read", path=place, sha256=digest, size=stat.st_size)
         except (OSError, ValueError):
             return  # whoever opens it gets the error
 
-    def wrote(self, path: str | bytes | os.PathLike, *, moved: bool = False) -> None:
+    def wrote(self, path: str | bytes | os.PathLike) -> None:
         """A file is about to be opened to be written, or something to be moved there."""
-        if self._is_copy and not moved:
-            with contextlib.suppress(OSError, ValueError), self._quietly():
-                self._project.own(os.fsdecode(path))
         if self._done or getattr(self._quiet, "on", False):
             return
         with contextlib.suppress(OSError, ValueError):
@@ -480,9 +473,9 @@ class Recorder:
         return found
 
 
-def start(folder: Path, root: Path, *, is_copy: bool = False, continues: bool = False) -> Recorder:
+def start(folder: Path, root: Path, *, continues: bool = False) -> Recorder:
     """Begins to record this process; there is one recorder in a process."""
-    recorder = Recorder(folder, root, is_copy=is_copy, continues=continues)
+    recorder = Recorder(folder, root, continues=continues)
     sys.addaudithook(lambda event, arguments: _audit(recorder, event, arguments))
     record_with(recorder)
     return recorder
@@ -506,7 +499,7 @@ def _audit(recorder: Recorder, event: str, arguments: tuple) -> None:
         if flags & (os.O_WRONLY | os.O_RDWR):
             recorder.wrote(path)
     elif event in ("os.rename", "os.link", "os.symlink"):
-        recorder.wrote(arguments[1], moved=True)
+        recorder.wrote(arguments[1])
     elif event in ("os.truncate", "os.chmod", "os.utime"):
         if isinstance(arguments[0], (str, bytes, os.PathLike)):
             recorder.wrote(arguments[0])

@@ -32,8 +32,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         folder: the working directory.
         ignored: patterns of files whose bytes are not compared.
         from_inside: whether recording begins where the script makes `repro.Record()`.
-        is_copy: whether the project is a copy made to verify, whose links must not be written
-            through.
+        untouched: folders of projects that must not be changed, where this one is a copy made to
+            verify; nor must what the links in it lead to.
+        given: paths outside of the project among the arguments; what is there must not be changed
+            either then.
         parent: the record of the run that is continued.
         look: what a replay looks at.
     """
@@ -45,7 +47,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     ignored: list[str] = []
     from_inside: bool = False
-    is_copy: bool = False
+    untouched: list[str] = []
+    given: list[str] = []
     parent: str | None = None
     look: Look | None = None
 

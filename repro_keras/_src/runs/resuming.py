@@ -7,6 +7,7 @@ from pathlib import Path
 from repro_keras._src import project, record
 from repro_keras._src.errors import RunError
 from repro_keras._src.runs import launch, request, store, verify
+from repro_keras._src.words import listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,12 @@ def find(home: project.Project, wanted: str | None) -> Unfinished:
             f"The run {path.parent.name} ({predicate.status}) kept no state of training. Give its "
             "`fit` the callback repro.TrainingState(directory), and run it again."
         )
+    for run in reversed(runs):
+        if run.about.get("resumes") == path.parent.name and run.statement is not None:
+            raise RunError(
+                f"The run {path.parent.name} was gone on with already, as {run.id} "
+                f"({run.statement.predicate.status}). Name that one, or none for the latest."
+            )
     return Unfinished(path, statement)
 
 
@@ -81,6 +88,7 @@ def go_on(found: Unfinished, *, allow: bool) -> launch.Finished:
         raise RunError(
             f"It would not be the same: {'; '.join(reasons)}. --allow goes on all the same."
         )
+    _check_states(home, found)
     original = store.about(found.path.parent).get("arguments")
     folder = home.root / run.code.folder
     target = run.code.target
@@ -101,3 +109,34 @@ def go_on(found: Unfinished, *, allow: bool) -> launch.Finished:
         environment=verify.environment_of(run),
         resumes=found.path.parent.name,
     )
+
+
+def _check_states(home: project.Project, found: Unfinished) -> None:
+    """Checks that the states that training will go on from are those of the run.
+
+    Raises:
+        RunError: where they went, or somebody has trained on without a record: the new one would
+            lack these steps.
+    """
+    from repro_keras._src.state import folder  # loads NumPy
+
+    run = found.statement.predicate
+    places = [home.root / name for name in run.states if not name.startswith(project.OUTSIDE)]
+    gone = [str(place) for place in places if not place.is_dir()]
+    if gone:
+        raise RunError(
+            f"The states of training in {listed(gone)} are gone, so that there is nothing to go "
+            "on from. Put them back, or begin a new run with `repro-keras run`."
+        )
+    steps = record.steps_of(run.trail)
+    for place in places:
+        for state in folder.Folder(place, 1).newest_of_all():
+            recorded = state.content.recorded
+            if recorded is None or recorded > steps:
+                raise RunError(
+                    f"Somebody has trained on since {found.path.parent.name} was "
+                    f"{run.status}: the states in {place} are of a later step than the {steps} "
+                    "recorded, and what goes on from them would lack the steps between. Start "
+                    "the script without `repro-keras resume` to have its result, or remove the "
+                    "states and record a new run."
+                )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repro_keras._src import config, cpu, machine, project, record
 from repro_keras._src.errors import RunError
-from repro_keras._src.runs import launch, request, store
+from repro_keras._src.runs import kept, launch, request, store, untouched
 from repro_keras._src.words import listed
 
 
@@ -44,8 +44,35 @@ def _commit(statement: record.Statement) -> str:
 
 
 def missing_data(home: project.Project, statement: record.Statement) -> list[str]:
-    """The recorded files that the run needs and that are not there."""
-    return [file.path for file in statement.predicate.read if not (home.root / file.path).is_file()]
+    """The recorded files that the run needs and that are neither there nor kept."""
+    elsewhere = kept_data(home, statement)
+    return [
+        file.path
+        for file in statement.predicate.read
+        if file.path not in elsewhere and not (home.root / file.path).is_file()
+    ]
+
+
+def overwritten(statement: record.Statement) -> list[record.File]:
+    """The files that a run read or appended to, and wrote."""
+    run = statement.predicate
+    written = {*record.files(statement), *run.unchecked}
+    return [file for file in run.read if file.path in written]
+
+
+def kept_data(home: project.Project, statement: record.Statement) -> dict[str, Path]:
+    """Kept copies of the data that went, or that the run itself wrote later, by their paths.
+
+    What somebody else has changed is not among them: that it differs is for the verdict to say.
+    """
+    own = {file.path for file in overwritten(statement)}
+    found = {}
+    for file in statement.predicate.read:
+        if file.path in own or not (home.root / file.path).is_file():
+            place = kept.as_it_was(home, file)
+            if place is not None and place != home.root / file.path:
+                found[file.path] = place
+    return found
 
 
 def not_covered(statement: record.Statement) -> list[str]:
@@ -104,17 +131,26 @@ def again(
     Raises:
         RunError: where an argument is not known any more.
     """
-    instead = instead or {}
+    instead = kept_data(home, statement) | dict(instead or {})
     run = statement.predicate
     folder = folder or store.new(store.owner(path) or home)
     copy = folder / store.COPY
-    kept = [file.path for file in (*run.code.files, *run.read) if file.path not in instead]
-    kept += states
-    links = home.copy_to(copy, kept, [*record.files(statement), *run.unchecked, *instead])
-    for name, source in instead.items():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, copy / name)
-    (copy / run.code.folder).mkdir(parents=True, exist_ok=True)
+    needed = [file.path for file in (*run.code.files, *run.read) if file.path not in instead]
+    # States that other runs have left would be gone on from.
+    written = [*record.files(statement), *run.unchecked, *instead]
+    written += [name for name in run.states if name != "."]
+    try:
+        links = home.copy_to(copy, [*needed, *states], written)
+        for name, source in instead.items():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy / name)
+        (copy / run.code.folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        store.remove(folder)
+        raise RunError(
+            f"{home.root} could not be copied to {copy}: {error}. Make room there (`repro-keras "
+            "gc` removes old runs), and verify again. Nothing was run."
+        ) from None
     original = store.about(path.parent).get("arguments")
     target = run.code.target
     if run.code.kind != "module":
@@ -127,7 +163,8 @@ def again(
         folder=str(copy / run.code.folder),
         ignored=run.ignored,
         from_inside=run.from_inside,
-        is_copy=True,
+        untouched=sorted({str(home.root), str((store.owner(folder / store.RECORD) or home).root)}),
+        given=launch.outside(run.code.arguments, original),
         parent=str(os.path.abspath(path)) if states else None,
         look=look,
     )
@@ -140,6 +177,9 @@ def again(
         steps=record.steps_of(run.trail) if look is None else look.step,
         verifies=str(os.path.abspath(path)),
     )
+    said = untouched.refused(folder)
+    if said is not None:
+        raise RunError(f"Whether it is the same could not be told. {said}")
     changed = project.changed(links)
     if changed:
         raise RunError(

@@ -108,15 +108,23 @@ class Folder:
         fits = {_place(path)[0] for path in self._of(None)}
         return self.newest(max(fits)) if fits else None
 
+    def newest_of_all(self) -> list[value.State]:
+        """The newest whole state of each fit."""
+        fits = sorted({_place(path)[0] for path in self._of(None)})
+        return [state for fit in fits if (state := self.newest(fit)) is not None]
+
+    def file(self, fit: int, position: value.Position) -> Path:
+        """The place of a state."""
+        name = f"fit{fit:03d}-epoch{position.epoch:05d}-step{position.step:08d}.safetensors"
+        return self.path / name
+
     def save(self, fit: int, state: value.State) -> Path:
         """Writes a state, and removes those that are not needed any more.
 
         Raises:
             SaveError: where it cannot be written.
         """
-        position = state.position
-        name = f"fit{fit:03d}-epoch{position.epoch:05d}-step{position.step:08d}.safetensors"
-        path = self.path / name
+        path = self.file(fit, state.position)
         files.write(path, state)
         before = [other for other in self._of(fit) if _place(other) <= _place(path)]
         # Those after it are broken, or training would have gone on from them.

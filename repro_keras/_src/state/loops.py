@@ -61,6 +61,8 @@ class Loop:
         global_states.restore_iterators(self._iterators(), state.arrays)
         global_states.restore_generators(plain.unpack(state.content.generators, state.arrays))
         self._count = state.position.total
+        place = self._folder.file(FIT, state.position)
+        print(f"repro_keras: going on from {place}", file=sys.stderr)
         return plain.unpack(state.position.loop, state.arrays)
 
     def _capture(self, position: Any) -> value.State:

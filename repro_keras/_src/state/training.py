@@ -40,7 +40,7 @@ class TrainingState(keras.callbacks.Callback):
             `get_state()` and `set_state(state)`. Then call `restore` and `save`.
 
     Raises:
-        ConfigError: where an argument is none of these.
+        ConfigError: where an argument is none of these, or in `fit`, where there are others.
         StateError: in `fit`, where the states are of another model, data, configuration or
             version, another process trains in the same folder, or training cannot be resumed
             exactly.
@@ -89,10 +89,21 @@ class TrainingState(keras.callbacks.Callback):
         self.on_error = on_error
         self.folder = folder.Folder(Path(directory), keep)
         self.resumed: value.Position | None = None
+        self._trained = sorted(trained)
         self._loop = loops.Loop(self.folder, trained, on_error) if trained else None
 
     def next_fit(self) -> int:
-        """The number of the fit that begins, among those of this process in this folder."""
+        """The number of the fit that begins, among those of this process in this folder.
+
+        Raises:
+            ConfigError: where it was given what is for loops of one's own.
+        """
+        if self._trained:
+            raise ConfigError(
+                "In `fit`, TrainingState takes directory, save_freq, keep and on_error. Received "
+                f"also: {', '.join(self._trained)}. What has state is named for loops of one's own "
+                "only; check the spelling, or leave it out."
+            )
         place = os.path.realpath(self.folder.path)
         number = _fits.get(place, 0)
         _fits[place] = number + 1
