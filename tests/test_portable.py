@@ -222,6 +222,20 @@ def test_flags_go_to_the_versions_of_xla_that_know_them(version, flags, monkeypa
     assert len(cpu.flags_of_xla().split()) == flags
 
 
+ANOTHER_TENSORFLOW = """
+import repro_keras as keras
+from repro_keras._src import cpu
+cpu._version_of_tensorflow = lambda: (2, 99)
+keras.layers
+"""
+
+
+@pytest.mark.parametrize(("guarantee", "warns"), [("portable", True), ("machine", False)])
+def test_a_tensorflow_that_was_not_compared_is_said(guarantee, warns):
+    env = {"REPRO_KERAS_GUARANTEE": guarantee}
+    assert ("TensorFlow 2.99" in run("-c", ANOTHER_TENSORFLOW, env=env).stderr) is warns
+
+
 POOLS = (1, 2, 4, 8)
 
 

@@ -26,6 +26,8 @@ _BEYOND_IN_NUMPY = {
 It warns of names that it does not know.
 """
 
+_COMPARED = ((2, 20), (2, 21))  # of TensorFlow
+
 # It compiles for the model of CPU that is there, unless that has something to be left out. So it is
 # AVX2, which all that `portable` runs on have, that is left out, and all are compiled for alike.
 _XLA_FLAGS = "--xla_cpu_max_isa=AVX"
@@ -65,6 +67,14 @@ def flags_of_xla() -> str:
     if _version_of_tensorflow() == (2, 21):
         return f"{_XLA_FLAGS} {_XLA_FLAGS_OF_2_21}"
     return _XLA_FLAGS
+
+
+def untested_tensorflow() -> str | None:
+    """The version of TensorFlow, where nobody has compared it between makes of CPU."""
+    version = _version_of_tensorflow()
+    if version is None or version in _COMPARED:
+        return None
+    return ".".join(map(str, version))
 
 
 # Both are read without importing the package, nor `importlib.metadata`, which takes as long.

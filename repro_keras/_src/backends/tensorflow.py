@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import random
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,9 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops import stateful_random_ops
 from tensorflow.python.util import _pywrap_util_port
 
+from repro_keras._src import cpu
 from repro_keras._src.backends import caches
-from repro_keras._src.errors import ConfigError, StageError
+from repro_keras._src.errors import ConfigError, ReproWarning, StageError
 
 if TYPE_CHECKING:
     from repro_keras._src.config import ReproConfig
@@ -137,6 +139,14 @@ def apply(config: "ReproConfig") -> None:
     if config.guarantee == "portable":
         tf.config.optimizer.set_experimental_options(dict.fromkeys(APPROXIMATING, False))
         caches.set_sizes(os.path.dirname(tf.__file__))
+        version = cpu.untested_tensorflow()
+        if version is not None:
+            warnings.warn(
+                f"guarantee='portable' was not compared between makes of CPU with TensorFlow "
+                f"{version}, which may come to other bits on another one. Install 2.20 or 2.21.",
+                ReproWarning,
+                stacklevel=2,
+            )
 
 
 def seed(number: int) -> None:
