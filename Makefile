@@ -48,7 +48,7 @@ test-oldest: $(OLDEST)/.ready  ## all tests on the oldest supported Keras and Te
 	@$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 UPDATE ?=
-golden: $(READY)  ## train 42 models and compare with what other machines came to
+golden: $(READY)  ## train 45 models and compare with what other machines came to
 	@$(BIN)/python tests/scripts/golden.py $(UPDATE)
 
 CPUS ?=

@@ -81,7 +81,7 @@ def golden_digests():
 
 def test_models_come_to_the_golden_digests(golden_digests):
     found = golden.found("each", cores="0,1")
-    assert len(found) == 14
+    assert len(found) == 15
     assert {name: golden_digests[name] for name in found} == found
 
 
@@ -104,7 +104,14 @@ TOLD = ("Sapphire-Rapids", "Alder-Lake")
 
 @needs_told_cpus
 def test_models_come_to_the_golden_digests_whatever_the_cpu_says_of_itself(golden_digests):
-    models = ("bfloat16/Adadelta", "float16/SGD", "unet/AdamW", "lstm/Adam", "transformer/SGD")
+    models = (
+        "bfloat16/Adadelta",
+        "float16/SGD",
+        "unet/AdamW",
+        "lstm/Adam",
+        "transformer/SGD",
+        "wide/AdamW",
+    )
     found = golden.found(*(model for model in models if model in golden_digests), told=TOLD[0])
     assert {name: golden_digests[name] for name in found} == found
 

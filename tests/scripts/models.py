@@ -234,11 +234,25 @@ def float16():
     return keras.Model(inputs, outputs), TOKENS, CLASSES, CROSS_ENTROPY
 
 
+def wide():
+    """Convolutions with as many channels as have other kernels than few, which the caches cut."""
+    model = sequential(
+        L.ZeroPadding2D(4),
+        L.Conv2D(128, 3, padding="same", activation="relu"),
+        L.Conv2D(256, 4, strides=2, padding="same", activation="relu"),
+        L.Conv2DTranspose(128, 4, strides=2, padding="same", activation="relu"),
+        L.Reshape((400, 128)),
+        L.Conv1D(64, 3, padding="causal", dilation_rate=4, activation="relu"),
+        L.GlobalAveragePooling1D(),
+    )
+    return model, IMAGES, CLASSES, CROSS_ENTROPY
+
+
 FAMILIES = {
     make.__name__: make
     for make in (
         *(cnn, resnet, depthwise, unet, mlp, lstm, gru, bidirectional, transformer, vae, gan),
-        *(autoencoder, bfloat16, float16),
+        *(autoencoder, bfloat16, float16, wide),
     )
 }
 
