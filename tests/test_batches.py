@@ -53,15 +53,16 @@ else:
 model.evaluate(data_set, verbose=0)
 model.predict(Parts(), verbose=0)
 model.fit(x, y, batch_size=4, verbose=0)
-states = repro.TrainingState("states", every_steps=3) if "states" in options else None
-if "kill" in os.environ:
-    class Killed(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch == 7:
-                os.kill(os.getpid(), 9)
-if states:
+
+class Killing(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 7 and "kill" in os.environ:
+            os.kill(os.getpid(), 9)
+
+if "states" in options:
+    states = repro.TrainingState("states", save_freq=3)
     model.fit(data_set, epochs=2, validation_data=data_set, verbose=0,
-              callbacks=[states, *([Killed()] if "kill" in os.environ else [])])
+              callbacks=[states, Killing()])
 print("made", made)
 """
 
@@ -132,7 +133,10 @@ def test_a_run_that_is_resumed_has_the_batches_and_metrics_of_the_whole(folder):
     whole, _ = recorded(folder, "dataset", "states")
     for path in (folder / "states").iterdir():
         path.unlink()
-    _, _ = recorded(folder, "dataset", "states", code=137, kill="1")
+    recorded(folder, "dataset", "states", code=137, kill="1")
+    assert [path.name[:27] for path in (folder / "states").glob("fit*")] == [
+        "fit000-epoch00000-step00000"
+    ] * 2
     done = shell("resume", "--yes", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     resumed = record.read(max(records(folder), key=os.path.getmtime)).predicate

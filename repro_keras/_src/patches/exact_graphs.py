@@ -95,7 +95,11 @@ def exact(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
 def _compiled(functions) -> list:
     """The functions that XLA is to compile, and those that these call."""
     named = {function.signature.name: function for function in functions}
-    waiting = [name for name, function in named.items() if function.attr[_FOR_XLA].b]
+    waiting = [
+        name
+        for name, function in named.items()
+        if _FOR_XLA in function.attr and function.attr[_FOR_XLA].b
+    ]
     found = {}
     while waiting:
         name = waiting.pop()
@@ -120,9 +124,13 @@ def _require_exact(functions) -> None:
             )
 
 
+# An attribute is looked at where there is one only: to look puts it there.
+
+
 def _is_refused(node) -> bool:
-    is_double = node.attr["T"].type == types_pb2.DT_DOUBLE
-    return node.op in _REFUSED or (node.op in _REFUSED_IN_FLOAT64 and is_double)
+    if node.op in _REFUSED_IN_FLOAT64:
+        return node.attr["T"].type == types_pb2.DT_DOUBLE
+    return node.op in _REFUSED
 
 
 def _approximates(node) -> bool:
