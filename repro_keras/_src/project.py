@@ -71,7 +71,7 @@ class Project:
                 if not self.is_of_user(path):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    if not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
+                    if not _is_a_tools(entry.name, entry.path):
                         folders.append(Path(entry.path))
                 elif entry.is_file():
                     stat = entry.stat()

@@ -26,6 +26,9 @@ _WIDE = {
     dtypes.float32: dtypes.float64,
     dtypes.complex64: dtypes.complex128,
 }
+BESSEL = ("i0", "i0e", "i1", "i1e", "j0", "j1", "k0", "k0e", "k1", "k1e", "y0", "y1")
+"""The Bessel functions, as `bessel_` and `Bessel` go on in the names of their operations."""
+
 _COMPLEX = {dtypes.complex64: dtypes.complex128}
 
 
@@ -189,9 +192,11 @@ def _refused_for_xla(original):
 
 
 def _refused_in_float64(original):
+    signature = inspect.signature(original)
+
     @functools.wraps(original)
     def operation(*args, **kwargs):
-        given = inspect.signature(original).bind(*args, **kwargs).arguments
+        given = signature.bind(*args, **kwargs).arguments
         if ops.convert_to_tensor(given["out_backprop"]).dtype == dtypes.float64:
             raise NotPortableError(
                 f"{original.__name__} of float64, of which the gradients of three-dimensional "
@@ -244,7 +249,7 @@ PATCHES = (
     _row("gen_math_ops:Ndtri"),
     *(
         _row(f"gen_special_math_ops:{name}")
-        for function in ("i0", "i0e", "i1", "i1e", "j0", "j1", "k0", "k0e", "k1", "k1e", "y0", "y1")
+        for function in BESSEL
         for name in (f"bessel_{function}", f"Bessel{function.capitalize()}")
     ),
     *(_row(f"gen_math_ops:{name}", make=_complex_in_128, why=_WHY_LOG) for name in ("log", "Log")),

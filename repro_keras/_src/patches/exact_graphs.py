@@ -11,6 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from repro_keras._src.errors import NotPortableError
 from repro_keras._src.patches import exact_narrow, exact_updates
+from repro_keras._src.patches.exact import BESSEL
 from repro_keras._src.patches.patch import Patch
 
 _WIDE = {
@@ -21,12 +22,11 @@ _WIDE = {
 }
 _COMPLEX = {types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128}
 _NARROW = {each.as_datatype_enum: types_pb2.DT_FLOAT for each in exact_narrow.NARROW}
-_BESSEL = ("I0", "I0e", "I1", "I1e", "J0", "J1", "K0", "K0e", "K1", "K1e", "Y0", "Y1")
 _WIDER = {
     **dict.fromkeys(
         ("Rsqrt", "Reciprocal", "Inv", "Atan", "Atan2", "Erfc", "Erfinv", "Ndtri"), _WIDE
     ),
-    **dict.fromkeys((f"Bessel{name}" for name in _BESSEL), _WIDE),
+    **dict.fromkeys((f"Bessel{name.capitalize()}" for name in BESSEL), _WIDE),
     **dict.fromkeys(("Log", "Xlogy"), _COMPLEX),
     **dict.fromkeys(exact_narrow.OPERATIONS, _NARROW),
 }

@@ -105,13 +105,12 @@ class Folder:
 
     def latest(self) -> value.State | None:
         """The newest whole state of the last fit."""
-        fits = {_place(path)[0] for path in self._of(None)}
-        return self.newest(max(fits)) if fits else None
+        fits = self._fits()
+        return self.newest(fits[-1]) if fits else None
 
     def newest_of_all(self) -> list[value.State]:
         """The newest whole state of each fit."""
-        fits = sorted({_place(path)[0] for path in self._of(None)})
-        return [state for fit in fits if (state := self.newest(fit)) is not None]
+        return [state for fit in self._fits() if (state := self.newest(fit)) is not None]
 
     def file(self, fit: int, position: value.Position) -> Path:
         """The place of a state."""
@@ -148,6 +147,10 @@ class Folder:
         if self._removing is not None:
             self._removing.join()
             self._removing = None
+
+    def _fits(self) -> list[int]:
+        """The numbers of the fits that have states, in their order."""
+        return sorted({_place(path)[0] for path in self._of(None)})
 
     def _of(self, fit: int | None) -> list[Path]:
         """The states of a fit, or of all, the oldest first."""
