@@ -379,6 +379,38 @@ def test_numpy_leaves_avx512_out_under_portable():
     assert run_json("-c", WITH_AVX512 + USED, env={"REPRO_KERAS_GUARANTEE": "machine"})[0] == ""
 
 
+TOO_EARLY = """
+import json, warnings
+{first}
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from repro_keras import repro
+    {configure}
+import numpy as np
+said = [(w.category.__name__, w.filename, w.lineno) for w in caught if "AVX-512" in str(w.message)]
+amiss = [text for text in repro.doctor() if "AVX-512" in text]
+print(json.dumps([said, len(amiss), np.exp(np.linspace(-9, 9, 999)).tobytes().hex()]))
+"""
+
+
+@pytest.mark.skipif(cpu.beyond_in_numpy() is None, reason="this CPU has no AVX-512")
+def test_numpy_imported_too_early_is_warned_of_where_the_cpu_has_avx512():
+    def found(first="pass", configure="pass", **env):
+        return run_json("-c", TOO_EARLY.format(first=first, configure=configure), env=env)
+
+    here = ["ReproWarning", "<string>", 6]
+    early, too_early = found(), found("import numpy")
+    assert early[:2] == [[], 0]
+    assert too_early[:2] == [[here], 1]
+    assert too_early[2] != early[2]  # what it is about
+    # As the warning says, it goes: by the switch in the shell, as `repro-keras run` has it, or
+    assert found("import numpy", NPY_DISABLE_CPU_FEATURES=cpu.beyond_in_numpy()) == early
+    machine = {"REPRO_KERAS_GUARANTEE": "machine"}
+    assert found("import numpy", **machine) == [[], 0, too_early[2]]
+    later = found("import numpy", "repro.configure(guarantee='portable')", **machine)
+    assert later[:2] == [[["ReproWarning", "<string>", 7]], 1]
+
+
 KERNELS = """
 import json, zlib
 import numpy as np, scipy.linalg
@@ -391,7 +423,7 @@ before = found()
 from repro_keras import repro
 from repro_keras._src import blas
 {configure}
-doctor = [said for said in repro.doctor() if "with AVX-512" not in said]  # where the CPU has it
+doctor = [said for said in repro.doctor() if "AVX-512" not in said]  # where the CPU has it
 print(json.dumps([before, found(), list(blas.kernels().values()), doctor]))
 """
 

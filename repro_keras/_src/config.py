@@ -311,6 +311,8 @@ def _put_in_force(new: ReproConfig, *, reseed: bool, gpu_now: bool) -> None:
         raise
     if "numpy" in sys.modules and before["OPENBLAS_CORETYPE"] != environment["OPENBLAS_CORETYPE"]:
         blas.choose_again()
+    if "numpy" in sys.modules and before[_NUMPY_SWITCH] != environment[_NUMPY_SWITCH]:
+        _warn_numpy_too_early()
     if reseed:
         random.seed(new.seed_of("python"))
         seeding.set_root_seed(new.seed)
@@ -464,6 +466,16 @@ def _warn_no_portable() -> None:
         ReproWarning,
         stacklevel=_to_importer(),
     )
+
+
+def _warn_numpy_too_early() -> None:
+    said = cpu.beyond_in_loaded_numpy() if _config.guarantee == "portable" else None
+    if said is not None:
+        warnings.warn(
+            f"{said} REPRO_KERAS_GUARANTEE=machine is rid of this warning too.",
+            ReproWarning,
+            stacklevel=_to_importer(),
+        )
 
 
 def _to_importer() -> int:

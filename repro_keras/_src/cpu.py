@@ -25,6 +25,8 @@ _BEYOND_IN_NUMPY = {
 
 It warns of names that it does not know.
 """
+_TARGETS_BEYOND = ("AVX512", "X86_V4")
+"""How the targets of NumPy's functions begin that use those instructions."""
 
 _COMPARED = ((2, 20), (2, 21))  # of TensorFlow
 
@@ -57,6 +59,27 @@ def beyond_in_numpy() -> str | None:
     version = _version_of_numpy()
     known = [names for since, names in _BEYOND_IN_NUMPY.items() if version and version >= since]
     return known[0] if known else None
+
+
+def beyond_in_loaded_numpy() -> str | None:
+    """What is amiss where NumPy, which is loaded, does not leave that out: a sentence with the fix.
+
+    It takes its functions as it is loaded, and keeps them.
+    """
+    if "numpy" not in sys.modules or beyond_in_numpy() is None:
+        return None
+    import numpy as np
+
+    used = np.lib.introspect.opt_func_info("^(exp|sin)$")
+    targets = {loop["current"] for loops in used.values() for loop in loops.values()}
+    if not any(target.startswith(_TARGETS_BEYOND) for target in targets):
+        return None
+    return (
+        "NumPy was imported before repro_keras, so that its own exp, sin and the like, and the "
+        "order in which it sorts what is equal, are those of AVX-512, which not every make of CPU "
+        "has. Move `import repro_keras` above `import numpy`, or start the script by `repro-keras "
+        "run`."
+    )
 
 
 def flags_of_xla() -> str:

@@ -3,10 +3,9 @@
 import dataclasses
 import importlib.metadata
 import os
-import re
 import sys
 
-from repro_keras._src import backends, blas, config, guard, patches
+from repro_keras._src import backends, blas, config, cpu, guard, patches
 
 
 def doctor() -> list[str]:
@@ -144,19 +143,10 @@ def _other_kernels() -> list[str]:
 
 
 def _beyond_avx2() -> list[str]:
-    if "numpy" not in sys.modules or config.config().guarantee != "portable":
+    if config.config().guarantee != "portable":
         return []
-    import numpy as np
-
-    used = np.lib.introspect.opt_func_info("^(exp|sin)$")
-    targets = {loop["current"] for loops in used.values() for loop in loops.values()}
-    if not any(re.match("AVX512|X86_V4", target) for target in targets):
-        return []
-    return [
-        "NumPy's exp, sin and the like are computed with AVX-512, which other makes of CPU do not "
-        "have: it was imported before repro_keras. Move `import repro_keras` to the top of the "
-        "script."
-    ]
+    said = cpu.beyond_in_loaded_numpy()
+    return [] if said is None else [said]
 
 
 def _not_compared() -> list[str]:
