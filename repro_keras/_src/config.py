@@ -472,7 +472,7 @@ def _warn_numpy_too_early() -> None:
     said = cpu.beyond_in_loaded_numpy() if _config.guarantee == "portable" else None
     if said is not None:
         warnings.warn(
-            f"{said} REPRO_KERAS_GUARANTEE=machine is rid of this warning too.",
+            f"{said} Or set REPRO_KERAS_GUARANTEE=machine.",
             ReproWarning,
             stacklevel=_to_importer(),
         )

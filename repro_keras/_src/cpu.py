@@ -52,7 +52,8 @@ def lacking() -> tuple[str, ...]:
 def beyond_in_numpy() -> str | None:
     """What NumPy must leave out, for NPY_DISABLE_CPU_FEATURES; `None` where there is nothing.
 
-    Its exp, sin and the like give other last bits with AVX-512.
+    Its exp, log and the like give other last bits with AVX-512, and its argsort another order of
+    what is equal.
     """
     if _BEYOND not in _features():
         return None
@@ -70,15 +71,14 @@ def beyond_in_loaded_numpy() -> str | None:
         return None
     import numpy as np
 
-    used = np.lib.introspect.opt_func_info("^(exp|sin)$")
+    used = np.lib.introspect.opt_func_info("^(exp|log)$")
     targets = {loop["current"] for loops in used.values() for loop in loops.values()}
     if not any(target.startswith(_TARGETS_BEYOND) for target in targets):
         return None
     return (
-        "NumPy was imported before repro_keras, so that its own exp, sin and the like, and the "
-        "order in which it sorts what is equal, are those of AVX-512, which not every make of CPU "
-        "has. Move `import repro_keras` above `import numpy`, or start the script by `repro-keras "
-        "run`."
+        "NumPy was imported before repro_keras, so that its exp, log and the like, and the order in "
+        "which argsort leaves what is equal, are those of AVX-512, which not every make of CPU has. "
+        "Move `import repro_keras` above `import numpy`, or start the script by `repro-keras run`."
     )
 
 
