@@ -76,9 +76,10 @@ def beyond_in_loaded_numpy() -> str | None:
     if not any(target.startswith(_TARGETS_BEYOND) for target in targets):
         return None
     return (
-        "NumPy was imported before repro_keras, so that its exp, log and the like, and the order in "
-        "which argsort leaves what is equal, are those of AVX-512, which not every make of CPU has. "
-        "Move `import repro_keras` above `import numpy`, or start the script by `repro-keras run`."
+        "NumPy was imported before repro_keras, so that its exp, log and the like, and the order "
+        "in which argsort leaves what is equal, are those of AVX-512, which not every make of CPU "
+        "has. Move `import repro_keras` above `import numpy`, or start the script by `repro-keras "
+        "run`."
     )
 
 
