@@ -683,8 +683,10 @@ def test_a_script_that_records_itself_verifies(folder):
     assert run.from_inside
     assert ([data.call for data in run.data], run.read) == (["fit 0", "fit 0"], [])
     assert record.files(statement) == []
-    result = shell("verify", "--yes", cwd=folder)
+    result = shell("verify", "--yes", "--json", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
+    # What looks at the machine is loaded there by the script's process, and here by another.
+    assert [row["what"] for row in json.loads(result.stdout)["rows"] if not row["same"]] == []
     (folder / "pkg").mkdir()
     (folder / "pkg" / "__init__.py").touch()
     (folder / "pkg" / "part.py").touch()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from repro_keras._src import record
 from repro_keras._src.comparing import compare
-from repro_keras._src.comparing.compare import in_both
+from repro_keras._src.comparing.compare import in_both, versions
 from repro_keras._src.comparing.trails import Difference, changed
 from repro_keras._src.words import listed, shell, short
 
@@ -166,16 +166,7 @@ def _is_before(data: record.Data, difference: Difference | None) -> bool:
 
 
 def _versions(then: record.Run, here: record.Run, _) -> str:
-    def versions(run: record.Run) -> dict:
-        names = sorted(run.software.loaded, key=lambda name: name not in ("keras", "tensorflow"))
-        found = {name: run.software.packages.get(name) for name in names}
-        return {"Python": run.software.python, **found}
-
-    one, other = in_both(then, here, versions)
-    for name in changed(one, other):  # loaded by one only: its version is known all the same
-        one.setdefault(name, then.software.packages.get(name))
-        other.setdefault(name, here.software.packages.get(name))
-    return _pairs(one, other)
+    return _pairs(*versions(then, here))
 
 
 def _cpu(then: record.Run, here: record.Run, _) -> str:

@@ -85,7 +85,7 @@ def compare(recorded: record.Statement, now: record.Statement, *, alone: bool = 
     rows = [
         _of_command(recorded, now),
         _row("code", then, here, _code, "file"),
-        _row("environment", then, here, _environment, "fact", judged=False),
+        _of_environment(then, here),
         _row("configuration", then, here, lambda run: run.configuration, "setting", judged=ended),
         _row("data", then, here, _data, "digest"),
         _of_initial(then, here),
@@ -143,16 +143,34 @@ def handed(run: record.Run) -> dict:
     return found
 
 
-def _environment(run: record.Run) -> dict[str, object]:
+def versions(then: record.Run, here: record.Run) -> tuple[dict, dict]:
+    """The versions of Python, and of all packages that either of two runs loaded.
+
+    One that only one of them loaded (a run that records itself loads what looks at the machine)
+    was installed, or not, for the other too.
+    """
+    loaded = {*then.software.loaded, *here.software.loaded}
+    names = sorted(loaded, key=lambda name: (name not in ("keras", "tensorflow"), name))
+
+    def of(run: record.Run) -> dict:
+        found = {name: run.software.packages.get(name) for name in names}
+        return {"Python": run.software.python, **found}
+
+    return of(then), of(here)
+
+
+def _of_environment(then: record.Run, here: record.Run) -> Row | None:
     """What a run was in: the versions of what was loaded, switches, and the CPU if it matters."""
-    loaded = run.software.loaded
-    result: dict[str, object] = {name: run.software.packages.get(name) for name in loaded}
-    result["python"] = run.software.python
-    result["variables"] = run.environment
-    if run.configuration.get("guarantee") != "portable":
-        machine = run.machine
-        result["cpu"] = [machine.model, machine.instruction_sets, machine.caches]
-    return result
+
+    def more(run: record.Run) -> dict[str, object]:
+        found: dict[str, object] = {"variables": run.environment}
+        if run.configuration.get("guarantee") != "portable":
+            machine = run.machine
+            found["cpu"] = [machine.model, machine.instruction_sets, machine.caches]
+        return found
+
+    one, other = versions(then, here)
+    return _row_of("environment", one | more(then), other | more(here), "fact", judged=False)
 
 
 def command_of(statement: record.Statement) -> str:
