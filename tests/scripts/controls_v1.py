@@ -66,6 +66,35 @@ def an_older_graph_has_the_root_seed():
         return graph.seed == repro.config().seed
 
 
+def _drawn_late(step):
+    """A draw that every second iteration comes to later than the one after it."""
+    products = tf.reduce_sum(tf.matmul(tf.ones((50, 50)), tf.ones((50, 50))))
+    late = tf.cond(tf.equal(step % 2, 0), lambda: tf.cast(products * 0, tf.int32), lambda: 0)
+    return tf.random_uniform([3 + late], seed=1)
+
+
+def iterations_draw_one_after_another(*, v2, loaded=False):
+    def drawn(together):
+        with tf.Graph().as_default() as graph:
+            result = tf.map_fn(_drawn_late, tf.range(12), tf.float32, together)
+            if not loaded:
+                return run(result)
+        definition = graph.as_graph_def()
+        for node in definition.node:
+            if "parallel_iterations" in node.attr:  # as another program wrote it
+                node.attr["parallel_iterations"].i = together
+        with tf.Graph().as_default():
+            return run(tf.import_graph_def(definition, return_elements=[result.name])[0])
+
+    from tensorflow.compat import v1
+
+    (v1.enable_control_flow_v2 if v2 else v1.disable_control_flow_v2)()
+    try:
+        return all(drawn(10) == drawn(1) for _ in range(5))
+    finally:
+        v1.disable_control_flow_v2()
+
+
 def a_random_op_is_not_shifted():
     def build():
         return [tf.random_normal([3], name="noise")]
@@ -518,6 +547,11 @@ CONTROLS = {
     ),
     "graphs: gen_nn_ops.fractional_avg_pool": a_pool_needs_a_seed,
     "graphs: _VariableStore._get_single_variable": a_variable_draws_from_the_seed_of_its_name,
+    "loops: while_v2.while_loop": lambda: iterations_draw_one_after_another(v2=True),
+    "loops: WhileContext._init_from_args": lambda: iterations_draw_one_after_another(v2=False),
+    "loops: importer._import_graph_def_internal": lambda: iterations_draw_one_after_another(
+        v2=False, loaded=True
+    ),
     "random_ops: gen_random_ops.random_uniform": _state(lambda: tf.random_uniform([3])),
     "random_ops: gen_random_ops.random_standard_normal": _state(lambda: tf.random_normal([3])),
     "random_ops: gen_random_ops.truncated_normal": _state(lambda: tf.truncated_normal([3])),

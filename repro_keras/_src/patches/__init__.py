@@ -61,6 +61,7 @@ def install_in_backend() -> None:
     from repro_keras._src.patches import (
         data_seeds,
         graphs,
+        loops,
         random_ops,
         session_steps,
         sessions,
@@ -70,6 +71,7 @@ def install_in_backend() -> None:
     recorder.when_started(session_steps.begin)
     rows = [
         *graphs.PATCHES,
+        *loops.PATCHES,
         *random_ops.PATCHES,
         *sessions.PATCHES,
         *session_steps.PATCHES,
