@@ -8,7 +8,7 @@ import forks
 import numpy as np
 import pytest
 import tensorflow as tf2
-from fresh import error_of, run, run_together
+from fresh import error_of, run, run_json, run_together
 
 from repro_keras import repro, v1
 
@@ -201,7 +201,8 @@ def test_initializers_regularizers_and_getters_of_a_scope():
 
 def test_config_proto():
     proto = v1.config_proto(log_device_placement=True)
-    assert proto.intra_op_parallelism_threads == proto.inter_op_parallelism_threads == 1
+    assert proto.intra_op_parallelism_threads == 1
+    assert proto.inter_op_parallelism_threads == -1  # in the thread that calls
     assert proto.device_count["GPU"] == 0
     assert proto.log_device_placement
     with pytest.raises(repro.ReproError, match="takes the fields of ConfigProto"):
@@ -214,6 +215,43 @@ def test_a_session_does_not_pass_over_other_threads_in_silence(make):
         make(config=tf.ConfigProto(intra_op_parallelism_threads=4))
     with pytest.raises(repro.ReproError, match="asks for 1 GPU"):
         make(config=tf.ConfigProto(device_count={"GPU": 1}))
+
+
+POOL_OF_ONE = """
+import tensorflow.compat.v1 as plain
+plain.Session = lambda session=plain.Session: session(
+    config=plain.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+)
+"""
+FETCHED = """
+import json, zlib
+import repro_keras.v1 as tf
+import numpy as np
+
+def fetched():
+    with tf.Graph().as_default():
+        x = tf.constant(1.0, shape=(8, 30))
+        for n in range(3):
+            kernel = tf.constant_initializer(np.random.RandomState(n).normal(size=(30, 30)) / 5)
+            x = tf.layers.dense(x, 30, tf.nn.relu, kernel_initializer=kernel)
+        loss = tf.reduce_mean(x * x)
+        step = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+        norm = tf.add_n([tf.nn.l2_loss(v) for v in tf.trainable_variables()])
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            return float(session.run([step, loss, norm])[2])
+
+print(json.dumps(sorted({fetched() for _ in range(25)})))
+"""
+
+
+@pytest.mark.slow
+def test_what_is_read_beside_a_step_is_the_same_in_every_session():
+    one, other = (run_json("-c", FETCHED, hash_seed=seed) for seed in (0, 1))
+    assert len(one) == 1
+    assert one == other
+    off = {"REPRO_KERAS_OFF": "1"}
+    assert len(run_json("-c", POOL_OF_ONE + FETCHED, env=off)) > 1  # the well-known recipe
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """What differs between backends, behind one interface; TensorFlow is the one there is.
 
-A backend module offers what this one calls: `INTER_OP_THREADS`, `started`, `session_was_made`,
+A backend module offers what this one calls: `started`, `session_was_made`,
 `check_before`, `apply`, `seed`, `drawn`, `draws`, `set_draws`, `require_gpu`, `amiss`,
 `operations` and `outside_graph`. It is loaded only when its library is.
 """
@@ -41,11 +41,6 @@ def apply(config: "ReproConfig") -> None:
 def session_was_made() -> None:
     """A session of TensorFlow 1 was made: the thread pools are started."""
     _backend().session_was_made()
-
-
-def inter_op_threads() -> int:
-    """How many operations may run at once."""
-    return _backend().INTER_OP_THREADS
 
 
 def seed(number: int) -> None:

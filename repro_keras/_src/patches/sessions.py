@@ -17,6 +17,8 @@ from repro_keras._src.errors import ConfigError, DataError
 from repro_keras._src.patches import random_ops
 from repro_keras._src.patches.patch import Patch
 
+_INTER_OP = "inter_op_parallelism_threads"
+
 _begun: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 """For each session: the version of its graph, and how many of its random ops have a state."""
 
@@ -33,20 +35,19 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
         proto.CopyFrom(given)
     if config.OFF:
         return proto
-    for name, threads in _threads(wanted).items():
-        if getattr(proto, name) not in (0, threads):
-            asked = f"{name}={getattr(proto, name)}"
-            fix = ""
-            if "intra" in name:
-                fix = f", or set REPRO_KERAS_THREADS={getattr(proto, name)}"
-                if wanted.guarantee == "portable":  # has one thread
-                    fix += " and REPRO_KERAS_GUARANTEE=machine"
-            raise ConfigError(
-                f"The ConfigProto asks for {asked}, and repro_keras is configured for {threads}. "
-                "The bits depend on it, and TensorFlow has one pool in a process, so that it "
-                f"would pass over it in silence. Leave it out{fix}."
-            )
-        setattr(proto, name, threads)
+    threads, asked = wanted.threads, proto.intra_op_parallelism_threads
+    if asked not in (0, threads):
+        fix = f"REPRO_KERAS_THREADS={asked}"
+        if wanted.guarantee == "portable":  # has one thread
+            fix += " and REPRO_KERAS_GUARANTEE=machine"
+        raise ConfigError(
+            f"The ConfigProto asks for intra_op_parallelism_threads={asked}, and repro_keras is "
+            f"configured for {threads}. The bits depend on it, and TensorFlow has one pool in a "
+            "process, so that it would pass over it in silence. Leave it out, or set "
+            f"{fix}."
+        )
+    proto.intra_op_parallelism_threads = threads
+    _run_in_the_calling_thread(proto)
     if wanted.device == "cpu":
         if proto.device_count.get("GPU", 0) > 0:
             raise ConfigError(
@@ -62,11 +63,28 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
     return proto
 
 
-def _threads(wanted: config.ReproConfig) -> dict[str, int]:
-    return {
-        "intra_op_parallelism_threads": wanted.threads,
-        "inter_op_parallelism_threads": backends.inter_op_threads(),
-    }
+_CALLING_THREAD = -1
+
+
+def _run_in_the_calling_thread(proto: config_pb2.ConfigProto) -> None:
+    """Has a session run one operation after the other, in the thread that calls it.
+
+    A graph leaves it open whether a variable is read before or after it is written, where neither
+    hangs on the other: `session.run([train, loss])` with the norm of the weights in the loss. With
+    a pool, also of one thread, it is now this, now that: of 30 sessions with the same small graph,
+    as many as six results came out.
+    """
+    asked = proto.inter_op_parallelism_threads
+    own = [pool.num_threads for pool in proto.session_inter_op_thread_pool]
+    if asked not in (0, 1, _CALLING_THREAD) or own:
+        said = f"session_inter_op_thread_pool of {own}" if own else f"{_INTER_OP}={asked}"
+        raise ConfigError(
+            f"The ConfigProto asks for {said}, and a session of repro_keras has one thread, the "
+            "one that calls it: with more, operations that read a variable and that write it come "
+            "in any order. Leave it out."
+        )
+    proto.inter_op_parallelism_threads = _CALLING_THREAD
+    proto.use_per_session_threads = False  # would be a pool
 
 
 def _configure(original):
