@@ -154,6 +154,34 @@ def other_threads_are_refused():
     return raises(errors.ConfigError, lambda: tf.Session(config=config))
 
 
+SMALL = np.float32(1e-38)
+
+
+def subnormal_numbers_are_0():
+    with tf.Graph().as_default(), tf.Session() as session:
+        small = tf.placeholder(tf.float32, [])
+        return session.run(small * 0.1, {small: SMALL}).tolist() == 0
+
+
+def subnormal_numbers_are_0_in_a_callable():
+    from tensorflow.core.protobuf.config_pb2 import CallableOptions
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        small = tf.placeholder(tf.float32, [])
+        options = CallableOptions(feed=[small.name], fetch=[(small * 0.1).name])
+        return session._make_callable_from_options(options)(SMALL)[0].tolist() == 0
+
+
+def what_follows_on_data_runs_in_the_calling_thread():
+    import threading
+
+    with tf.Graph().as_default():
+        item = tf.data.make_one_shot_iterator(tf.data.Dataset.range(9)).get_next()
+        thread = tf.py_func(lambda _: threading.get_ident(), [item], tf.int64)
+        with tf.Session() as session:
+            return all(session.run(thread) == threading.get_ident() for _ in range(9))
+
+
 def _recorded():
     """What a record has of two steps and a save, and of a session that is closed before its end."""
     from repro_keras._src.runs import journal, recorder
@@ -564,6 +592,9 @@ CONTROLS = {
     "random_ops: gen_random_ops.random_poisson_v2": _state(lambda: tf.random_poisson(1.0, [3])),
     "random_ops: gen_random_ops.parameterized_truncated_normal": _state(_truncated),
     "sessions: BaseSession.__init__": other_threads_are_refused,
+    "sessions: BaseSession._call_tf_sessionrun": subnormal_numbers_are_0,
+    "sessions: BaseSession._Callable.__call__": subnormal_numbers_are_0_in_a_callable,
+    "sessions: gen_dataset_ops.iterator_get_next": what_follows_on_data_runs_in_the_calling_thread,
     "sessions: BaseSession._extend_graph": a_session_begins_the_states,
     "sessions: QueueRunner.__init__": queues_are_refused,
     "legacy_names: Layer._init_set_name": a_layer_in_a_model,
