@@ -88,11 +88,12 @@ def iterations_draw_one_after_another(*, v2, loaded=False):
 
     from tensorflow.compat import v1
 
+    before = v1.control_flow_v2_enabled()
     (v1.enable_control_flow_v2 if v2 else v1.disable_control_flow_v2)()
     try:
         return all(drawn(10) == drawn(1) for _ in range(5))
     finally:
-        v1.disable_control_flow_v2()
+        (v1.enable_control_flow_v2 if before else v1.disable_control_flow_v2)()
 
 
 def a_random_op_is_not_shifted():
@@ -176,9 +177,10 @@ def what_follows_on_data_runs_in_the_calling_thread():
     import threading
 
     with tf.Graph().as_default():
-        item = tf.data.make_one_shot_iterator(tf.data.Dataset.range(9)).get_next()
-        thread = tf.py_func(lambda _: threading.get_ident(), [item], tf.int64)
+        iterator = tf.data.make_initializable_iterator(tf.data.Dataset.range(9))
+        thread = tf.py_func(lambda _: threading.get_ident(), [iterator.get_next()], tf.int64)
         with tf.Session() as session:
+            session.run(iterator.initializer)
             return all(session.run(thread) == threading.get_ident() for _ in range(9))
 
 
