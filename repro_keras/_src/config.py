@@ -25,7 +25,8 @@ class ReproConfig:
     Attributes:
         seed: the root seed, from 0 to 2**32 - 1.
         device: `"cpu"` or `"gpu"`.
-        threads: size of the intra-op, BLAS and OpenMP thread pools. The bits depend on it.
+        threads: size of the intra-op, inter-op, BLAS and OpenMP thread pools. The bits depend on
+            it.
         guarantee: `"portable"` or, on CPUs that cannot have it, `"machine"`; `"none"` where
             repro_keras is switched off or runs on an untested Keras.
         python_seed: the seed of `random`; `None` means `seed`.
@@ -185,8 +186,8 @@ def configure(
     Args:
         seed: the root seed, an integer (Python's or NumPy's) from 0 to 2**32 - 1.
         device: `"cpu"`, or `"gpu"` where there is one.
-        threads: size of the intra-op, BLAS and OpenMP thread pools, from 1. The bits depend on
-            it, so that more than 1 needs `guarantee="machine"`.
+        threads: size of the intra-op, inter-op, BLAS and OpenMP thread pools, from 1. The bits
+            depend on it, so that more than 1 needs `guarantee="machine"`.
         guarantee: `"portable"`, the same bits on every x86-64 CPU with AVX2 and FMA (the default
             there), or `"machine"`, on CPUs of one model (the default elsewhere).
         python_seed: a seed for `random` alone; `None` for the one seed.

@@ -24,8 +24,6 @@ from repro_keras._src.errors import ConfigError, ReproWarning, StageError
 if TYPE_CHECKING:
     from repro_keras._src.config import ReproConfig
 
-INTER_OP_THREADS = 1
-
 APPROXIMATING = ("arithmetic_optimization", "constant_folding")
 """The passes of Grappler that write approximations into a graph.
 
@@ -71,12 +69,12 @@ def onednn() -> bool:
 
 def check_before(config: "ReproConfig") -> None:
     if started():
-        if threads() != (config.threads, INTER_OP_THREADS):
+        if not _as_configured(threads(), config):
             raise StageError(
                 "TensorFlow was started before repro_keras was imported, with "
                 f"{_pool(threads()[0])} intra-op and {_pool(threads()[1])} inter-op threads; "
-                f"repro_keras needs {config.threads} and {INTER_OP_THREADS}, and the pools cannot "
-                f"be resized. {_MOVE}"
+                f"repro_keras needs {config.threads} of each, and the pools cannot be resized. "
+                f"{_MOVE}"
             )
         if config.device == "cpu" and tf.config.get_visible_devices("GPU"):
             raise StageError(
@@ -90,12 +88,12 @@ def check_before(config: "ReproConfig") -> None:
                 f"{_MOVE} Or set REPRO_KERAS_GUARANTEE=machine."
             )
     for threads_of_session in _sessions_before():
-        if threads_of_session != (config.threads, INTER_OP_THREADS):
+        if not _as_configured(threads_of_session, config):
             raise StageError(
                 "A session was made before repro_keras was imported, with "
                 f"{_pool(threads_of_session[0])} intra-op and {_pool(threads_of_session[1])} "
-                f"inter-op threads; repro_keras needs {config.threads} and {INTER_OP_THREADS}, and "
-                f"the pools cannot be resized. {_MOVE}"
+                f"inter-op threads; repro_keras needs {config.threads} and 1, and the pools cannot "
+                f"be resized. {_MOVE}"
             )
     if not onednn():
         raise StageError(
@@ -126,10 +124,16 @@ def threads() -> tuple[int, int]:
     )
 
 
+def _as_configured(found: tuple[int, int], config: "ReproConfig") -> bool:
+    intra_op, inter_op = found
+    return intra_op == config.threads and inter_op in (1, config.threads)
+
+
 def apply(config: "ReproConfig") -> None:
-    if threads() != (config.threads, INTER_OP_THREADS):
+    if not started():  # otherwise `check_before` has looked
         tf.config.threading.set_intra_op_parallelism_threads(config.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(INTER_OP_THREADS)
+        # No bits depend on it: what has a state is put in order by TensorFlow, and by `loops`.
+        tf.config.threading.set_inter_op_parallelism_threads(config.threads)
     if config.device == "cpu":
         if not started():  # otherwise `check_before` has looked
             tf.config.set_visible_devices([], "GPU")
@@ -188,11 +192,11 @@ def require_gpu(config: "ReproConfig") -> None:
 
 def amiss(config: "ReproConfig") -> list[str]:
     found = []
-    if threads() != (config.threads, INTER_OP_THREADS):
+    if not _as_configured(threads(), config):
         found.append(
             f"TensorFlow's pools have {_pool(threads()[0])} intra-op and {_pool(threads()[1])} "
-            f"inter-op threads, not {config.threads} and {INTER_OP_THREADS}. Remove the line that "
-            "sets them; use repro.configure(threads=…)."
+            f"inter-op threads, not {config.threads} of each. Remove the line that sets them; use "
+            "repro.configure(threads=…)."
         )
     if not framework_config.is_op_determinism_enabled():
         found.append("Op determinism was switched off. Remove the line that does it.")
