@@ -281,3 +281,35 @@ for _ in range(2):
 result["scoped builds"] = builds
 print(json.dumps(result))
 """
+
+
+FLIPPED = """
+import json, os
+import repro_keras as keras
+import tensorflow as tf
+
+if "REPRO_KERAS_OFF" in os.environ:  # by the well-known recipe
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+images = tf.reshape(tf.range(16 * 48.0), (16, 4, 4, 3))
+
+@tf.function
+def flipped():
+    return tf.map_fn(lambda image: tf.image.random_flip_left_right(image, seed=1), images)
+
+def first_pixels():
+    tf.random.set_seed(1)
+    return tuple(flipped()[:, 0, 0, 0].numpy().tolist())
+
+print(json.dumps(sorted({first_pixels() for _ in range(60)})))
+"""
+
+
+@pytest.mark.slow
+def test_random_operations_in_a_loop_draw_one_after_another():
+    one, other = (run_json("-c", FLIPPED, cores=cores) for cores in ("0", None))
+    assert len(one) == 1
+    assert one == other
+    assert len(run_json("-c", FLIPPED, env={"REPRO_KERAS_OFF": "1"})) > 1
+    several = {"REPRO_KERAS_GUARANTEE": "machine", "REPRO_KERAS_THREADS": "4"}
+    assert run_json("-c", FLIPPED, env=several) == one
