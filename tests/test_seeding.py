@@ -301,7 +301,7 @@ def first_pixels():
     tf.random.set_seed(1)
     return tuple(flipped()[:, 0, 0, 0].numpy().tolist())
 
-print(json.dumps(sorted({first_pixels() for _ in range(60)})))
+print(json.dumps(sorted({first_pixels() for _ in range(300)})))
 """
 
 
