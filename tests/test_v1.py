@@ -268,7 +268,9 @@ def test_threads_are_configured_before_the_first_session():
     code = (
         "from repro_keras import repro; repro.configure(threads=2, guarantee='machine')\n"
         "import repro_keras.v1 as tf\n"
-        "s = tf.session(); assert s._config.intra_op_parallelism_threads == 2\n"
+        "for s in (tf.session(), tf.Session(), tf.Session(config=tf.ConfigProto())):\n"
+        "    assert s._config.intra_op_parallelism_threads == 2\n"
+        "    assert s._config.inter_op_parallelism_threads == -1\n"
         "repro.configure(threads=1)"
     )
     assert "comes too late" in error_of(code)

@@ -1,4 +1,4 @@
-"""Sessions of TensorFlow 1: their thread pools, and the states of random ops."""
+"""Sessions of TensorFlow 1: the threads that they run in, and the states of random ops."""
 
 import contextlib
 import functools
@@ -95,7 +95,9 @@ def _configure(original):
     def __init__(self, target="", graph=None, config=None):
         self._session, self._closed = None, True  # for `__del__`, where an error comes below
         if config is None:
-            config = context.context().config
+            config = config_pb2.ConfigProto()
+            config.CopyFrom(context.context().config)
+            config.inter_op_parallelism_threads = 0  # that of functions
         if isinstance(config, config_pb2.ConfigProto):  # TensorFlow refuses what is none
             config = config_proto(config)
         original(self, target, graph, config)
