@@ -130,3 +130,13 @@ def test_a_model_in_the_format_of_keras_3_is_refused(tmp_path):
     )
     assert "FileFormatError: m.keras cannot be saved or loaded here" in error_of(code, cwd=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_its_session_runs_in_the_calling_thread_with_the_configured_pool():
+    code = (
+        "import repro_keras.v1 as tf\n"
+        "config = tf.keras.backend.get_session()._config\n"
+        "print(config.intra_op_parallelism_threads, config.inter_op_parallelism_threads)"
+    )
+    env = {"REPRO_KERAS_THREADS": "2", "REPRO_KERAS_GUARANTEE": "machine"}
+    assert run("-c", code, env=env).stdout.splitlines()[-1] == "2 -1"

@@ -49,7 +49,7 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
             f"{fix}."
         )
     proto.intra_op_parallelism_threads = threads
-    _run_in_the_calling_thread(proto)
+    _run_in_the_calling_thread(proto, threads)
     if wanted.device == "cpu":
         if proto.device_count.get("GPU", 0) > 0:
             raise ConfigError(
@@ -68,7 +68,7 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
 _CALLING_THREAD = -1
 
 
-def _run_in_the_calling_thread(proto: config_pb2.ConfigProto) -> None:
+def _run_in_the_calling_thread(proto: config_pb2.ConfigProto, threads: int) -> None:
     """Has a session run one operation after the other, in the thread that calls it.
 
     A graph leaves it open whether a variable is read before or after it is written, where neither
@@ -78,7 +78,8 @@ def _run_in_the_calling_thread(proto: config_pb2.ConfigProto) -> None:
     """
     asked = proto.inter_op_parallelism_threads
     own = [pool.num_threads for pool in proto.session_inter_op_thread_pool]
-    if asked not in (0, 1, _CALLING_THREAD) or own:
+    of_functions = threads  # a configuration that says nothing of sessions has it all the same
+    if asked not in (0, 1, _CALLING_THREAD, of_functions) or own:
         said = f"session_inter_op_thread_pool of {own}" if own else f"{_INTER_OP}={asked}"
         raise ConfigError(
             f"The ConfigProto asks for {said}, and a session of repro_keras has one thread, the "
@@ -95,9 +96,7 @@ def _configure(original):
     def __init__(self, target="", graph=None, config=None):
         self._session, self._closed = None, True  # for `__del__`, where an error comes below
         if config is None:
-            config = config_pb2.ConfigProto()
-            config.CopyFrom(context.context().config)
-            config.inter_op_parallelism_threads = 0  # that of functions
+            config = context.context().config
         if isinstance(config, config_pb2.ConfigProto):  # TensorFlow refuses what is none
             config = config_proto(config)
         original(self, target, graph, config)
