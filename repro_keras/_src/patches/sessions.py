@@ -45,11 +45,10 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
         raise ConfigError(
             f"The ConfigProto asks for intra_op_parallelism_threads={asked}, and repro_keras is "
             f"configured for {threads}. The bits depend on it, and TensorFlow has one pool in a "
-            "process, so that it would pass over it in silence. Leave it out, or set "
-            f"{fix}."
+            f"process, so that it would pass over it in silence. Leave it out, or set {fix}."
         )
     proto.intra_op_parallelism_threads = threads
-    _run_in_the_calling_thread(proto, threads)
+    _run_in_the_calling_thread(proto, of_functions=threads)
     if wanted.device == "cpu":
         if proto.device_count.get("GPU", 0) > 0:
             raise ConfigError(
@@ -68,17 +67,21 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
 _CALLING_THREAD = -1
 
 
-def _run_in_the_calling_thread(proto: config_pb2.ConfigProto, threads: int) -> None:
+def _run_in_the_calling_thread(proto: config_pb2.ConfigProto, of_functions: int) -> None:
     """Has a session run one operation after the other, in the thread that calls it.
 
     A graph leaves it open whether a variable is read before or after it is written, where neither
     hangs on the other: `session.run([train, summaries])` with a histogram of the weights. With a
     pool, also of one thread, it is now this, now that: of 15 sessions with the same small graph, as
     many as eight results came out.
+
+    Args:
+        proto: the session's configuration, which is changed.
+        of_functions: the size of the pool of functions, which a configuration has that says nothing
+            of sessions.
     """
     asked = proto.inter_op_parallelism_threads
     own = [pool.num_threads for pool in proto.session_inter_op_thread_pool]
-    of_functions = threads  # a configuration that says nothing of sessions has it all the same
     if asked not in (0, 1, _CALLING_THREAD, of_functions) or own:
         said = f"session_inter_op_thread_pool of {own}" if own else f"{_INTER_OP}={asked}"
         raise ConfigError(
@@ -118,6 +121,9 @@ def _as_in_a_pool(original):
 
 
 def _in_the_calling_thread(original):
+    if not subnormals.can_be_taken_for_0():  # to wait in the one thread of a pool could be for ever
+        return original
+
     @functools.wraps(original)
     def iterator_get_next(iterator, output_types, output_shapes, name=None):
         if graphs.graph_made_by_hand() is None:
