@@ -14,7 +14,7 @@ from tensorflow.python.ops import gen_dataset_ops
 
 from repro_keras._src import backends, config
 from repro_keras._src.backends import subnormals
-from repro_keras._src.backends.tensorflow import APPROXIMATING
+from repro_keras._src.backends.tensorflow import passes_left_out
 from repro_keras._src.errors import ConfigError, DataError
 from repro_keras._src.patches import graphs, random_ops
 from repro_keras._src.patches.patch import Patch
@@ -57,10 +57,9 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
                 "REPRO_KERAS_GUARANTEE=machine."
             )
         proto.device_count["GPU"] = 0
-    if wanted.guarantee == "portable":
-        for grappler_pass in APPROXIMATING:
-            rewrites = proto.graph_options.rewrite_options
-            setattr(rewrites, grappler_pass, rewriter_config_pb2.RewriterConfig.OFF)
+    for grappler_pass in passes_left_out(wanted):
+        rewrites = proto.graph_options.rewrite_options
+        setattr(rewrites, grappler_pass, rewriter_config_pb2.RewriterConfig.OFF)
     return proto
 
 
