@@ -40,15 +40,16 @@ import json
 import repro_keras as keras
 from repro_keras import repro
 keras.layers
-findings = repro.doctor.__globals__["findings"]
 import tensorflow as tf
 with tf.Graph().as_default(), tf.compat.v1.Session() as session:
     rewrites = session._config.graph_options.rewrite_options
-before = findings()
+before = repro.doctor()
 tf.config.optimizer.set_experimental_options({"dependency_optimization": True})
-print(json.dumps([rewrites.dependency_optimization, before, findings()]))
+print(json.dumps([rewrites.dependency_optimization, before, repro.doctor()]))
 """
-    off, before, after = json.loads(run("-c", code, **_guarantee(guarantee)).stdout)
+    off, before, after = json.loads(
+        run("-c", code, **_guarantee(guarantee)).stdout.splitlines()[-1]
+    )
     assert off == 2  # RewriterConfig.OFF
     assert before == []
     (finding,) = after

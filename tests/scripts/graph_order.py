@@ -129,7 +129,6 @@ def graphs(step, data):
 def before(graph):
     """For each node, what comes before it; of a loop, in one iteration."""
     nodes = {node.name: node for node in graph.node}
-
     sources = {}
     for node in graph.node:
         names = [name.lstrip("^").split(":")[0] for name in node.input]
@@ -158,16 +157,19 @@ def users(graph):
 
 def lost(early, late):
     """The pairs that are in order in the first graph, and in none in the second."""
-    used, early, late = users(late), before(early), before(late)
+    was, now = before(early), before(late)
+
+    def in_order(order, one, other):
+        return one in order[other] or other in order[one]
+
     return [
         pair
-        for operations in used.values()
+        for operations in users(late).values()
         for pair in itertools.combinations(operations, 2)
         if not all(operations[name] in READS for name in pair)
-        and set(pair) <= set(early)
-        and (pair[0] in early[pair[1]] or pair[1] in early[pair[0]])
-        and pair[0] not in late[pair[1]]
-        and pair[1] not in late[pair[0]]
+        and set(pair) <= set(was)
+        and in_order(was, *pair)
+        and not in_order(now, *pair)
     ]
 
 

@@ -218,9 +218,11 @@ def amiss(config: "ReproConfig") -> list[str]:
     options = tf.config.optimizer.get_experimental_options()
     for name in passes_left_out(config):
         if options.get(name) is not False:
-            does = "takes the order of reading and updating a variable from graphs"
-            if name in APPROXIMATING:
-                does = "writes approximations that differ between makes of CPU into graphs"
+            does = (
+                "writes approximations that differ between makes of CPU into graphs"
+                if name in APPROXIMATING
+                else "takes the order of reading and updating a variable from graphs"
+            )
             found.append(f"Grappler's {name} was switched on: it {does}. Remove that line.")
     if not onednn():
         found.append(

@@ -57,8 +57,8 @@ def config_proto(given: config_pb2.ConfigProto | None = None) -> config_pb2.Conf
                 "REPRO_KERAS_GUARANTEE=machine."
             )
         proto.device_count["GPU"] = 0
+    rewrites = proto.graph_options.rewrite_options
     for grappler_pass in passes_left_out(wanted):
-        rewrites = proto.graph_options.rewrite_options
         setattr(rewrites, grappler_pass, rewriter_config_pb2.RewriterConfig.OFF)
     return proto
 
