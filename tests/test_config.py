@@ -65,6 +65,7 @@ def test_the_defaults_are_in_force():
     assert again == result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["call", "environment", "numpy"])
 def test_settings_by_call_and_by_environment(how):
     if how == "environment":
@@ -279,6 +280,7 @@ def test_one_warning_for_a_random_hash_seed():
         assert run("-c", code, hash_seed=hash_seed).stderr == ""
 
 
+@pytest.mark.slow
 def test_a_switch_of_the_shell_that_is_overruled_is_said():
     stderr = run("-c", "import repro_keras", env={"TF_ENABLE_ONEDNN_OPTS": "0"}).stderr
     assert "The environment says TF_ENABLE_ONEDNN_OPTS=0; repro_keras uses" in stderr

@@ -427,6 +427,7 @@ print(json.dumps({"same": same, "different": different, **errors}))
 """
 
 
+@pytest.mark.slow
 def test_models_in_fresh_processes():
     first = run_json("-c", MODELS, hash_seed=1, cores="0")
     assert first == run_json("-c", MODELS, hash_seed=2)

@@ -202,6 +202,7 @@ def test_stubs_are_current():
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 def test_an_untested_keras_is_refused_by_version():
     code = """
 import json, sys

@@ -8,7 +8,8 @@ OURS, PLAIN = ("repro_keras",), ("keras",)
 
 
 @pytest.fixture(
-    scope="module", params=["zoo.py", pytest.param("builders.py", marks=pytest.mark.slow)]
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow) for name in ("zoo.py", "builders.py")],
 )
 def runs(request):
     script = request.param
@@ -88,6 +89,7 @@ def test_the_distribution_is_untouched():
         assert ours[name][3] <= high * 1.25 + 1e-6, name
 
 
+@pytest.mark.slow
 def test_set_random_seed_in_a_loop_gives_different_repeatable_models():
     one = run_json("-c", SEED_LOOP, hash_seed=1)
     two = run_json(

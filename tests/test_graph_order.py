@@ -10,6 +10,7 @@ def _guarantee(name):
     return {"env": {"REPRO_KERAS_GUARANTEE": name}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guarantee", ["machine", "portable"])
 def test_no_read_and_update_of_a_variable_lose_their_order(guarantee):
     models = ("scores", "lstm/SGD", "gan/Adam")

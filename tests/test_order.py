@@ -373,6 +373,7 @@ print(json.dumps([unseeded, named]))
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_data_after_training():
     """Threads and data waited for the garbage collector, or for the end of the process."""
     counts = forks.run_json("threads.py", "repro_keras")

@@ -73,6 +73,7 @@ def test_a_record_has_no_times_hosts_users_or_absolute_paths(recorded):
     assert "SECRET" not in text
 
 
+@pytest.mark.slow
 def test_a_record_is_the_same_in_other_folders_and_on_other_cores(recorded, tmp_path):
     folder = make_project(tmp_path / "elsewhere")
     shell("run", "train.py", "--size", "3", f"--out={folder}/x", cwd=folder, cores="0")
@@ -94,6 +95,7 @@ def test_a_record_is_the_same_in_other_folders_and_on_other_cores(recorded, tmp_
     assert shell("verify", "--yes", cwd=other_seed, REPRO_KERAS_SEED="6").returncode == 0
 
 
+@pytest.mark.slow
 def test_verify_says_the_same_and_touches_nothing(changed):
     before = {p: p.read_bytes() for p in changed.rglob("*") if p.is_file()}
     result = shell("verify", "--yes", cwd=changed, cores="0")
@@ -118,6 +120,7 @@ def test_verify_asks_first(changed):
     assert len(records(changed)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new", "row", "where"),
     [

@@ -560,6 +560,7 @@ def test_what_a_run_appends_to_is_data(folder):
     assert shell("verify", "--yes", cwd=folder).returncode == 0
 
 
+@pytest.mark.slow
 def test_files_of_others_are_not_the_runs(folder):
     text = "import time\nopen('{0}.txt', 'w').write('1')\nprint(1, flush=True)\ntime.sleep({1})\n"
     (folder / "slow.py").write_text(text.format("slow", 4))

@@ -102,6 +102,7 @@ def test_seed_for_refuses_what_is_no_name(path):
         seeding.seed_for(path)
 
 
+@pytest.mark.slow
 def test_builders_in_scopes():
     one, two = run_json("-c", SCOPES, hash_seed=1, cores="0"), run_json("-c", SCOPES, hash_seed=2)
     assert one == two
